@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * What the kernel programs and user space share. Every struct here is read and
+ * written by both sides, so each has a fixed size and explicit padding that is
+ * zero. Integers are in host byte order unless a name ends in _be. Addresses
+ * are four 32-bit words, most significant first, host order in each word; an
+ * IPv4 address uses word 0 alone.
+ *
+ * Tables. One generation of policy lives in one of two slots (generation & 1).
+ * A table is a memory-mapped array of blocks of 4096 bytes; slot s begins at
+ * block s * capacity. Entry i of an array of n-byte entries is therefore in
+ * block s * capacity + i / (4096 / n).
+ *
+ *   roots    u64  {first, count}: [0, 64k) IPv4 by its top 16 bits, [64k, 128k)
+ *                 IPv6 by its top 16 bits, then nodes of 256 entries each
+ *   ranges4  u32  start << 16 | class, start = low 16 bits of the address
+ *   ranges6  16 B {start, value, count}
+ *   cells    u16  a heap: class -> row, service class -> column, verdict cells
+ *   services u16  service point -> service class
+ *   rules    8 B  struct rule
+ *   policies      struct policy (an array of its own element size)
+ *   text     u8   what user space wants to read back: policy text and names
+ *
+ * An address finds its class thus: entry = roots[top 16 bits]; while count has
+ * ROOT_NODE, entry = roots[NODES + 256 * first + next 8 bits]; count 0 means
+ * class = first; otherwise the last of ranges[first .. first + count) whose
+ * start is not above the address. IPv4 has at most one node level. An IPv6
+ * range compares the upper 64 bits; when it has a count of its own, the address
+ * is equal in all of them and ranges6[value .. value + count) compares the
+ * lower 64 bits.
+ */
+#ifndef CGFW_ABI_H
+#define CGFW_ABI_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+#define ABI_VERSION 1
+
+#define BLOCK_SIZE 4096
+
+/* Service points: what `ports` chooses among, on one axis. */
+#define POINT_TCP 0
+#define POINT_UDP 65536
+#define POINT_SCTP 131072
+#define POINT_ICMP 196608   /* + ICMP type */
+#define POINT_ICMPV6 196864 /* + ICMPv6 type */
+#define POINT_PROTO 197120  /* + protocol: without ports, or ports unreadable */
+#define POINTS 197376
+
+#define ROOTS6 65536
+#define NODES 131072
+#define NODE_SIZE 256
+#define ROOT_NODE 0x80000000U
+
+enum direction_index { EGRESS = 0, INGRESS = 1 };
+
+enum action { ACTION_ALLOW = 0, ACTION_DROP = 1, ACTION_REJECT = 2 };
+
+enum log_level { LOG_NONE = 0, LOG_DENIED = 1, LOG_NEW = 2, LOG_ALL = 3 };
+
+enum hook {
+	HOOK_CONNECT = 0,
+	HOOK_SENDMSG = 1,
+	HOOK_EGRESS = 2,
+	HOOK_INGRESS = 3,
+	HOOK_XDP = 4,
+	HOOK_SOCKET = 5,
+};
+
+#define POLICY_AUDIT 1U
+#define POLICY_RAW_DENY 2U
+
+/* Nothing is denied in this direction: replies need no remembered state. */
+#define DIRECTION_OPEN 1U
+
+/* One word decides which generation is in force; storing it is the commit. */
+struct control {
+	__u64 generation;	/* slot = generation & 1; 0 = nothing in force */
+	__u32 abi;
+	__u32 event_rate;	/* events a second, rule and CPU; 0 = no limit */
+	__u8 build[32];		/* hash of the loaded programs and capacities */
+	__u64 ring_half;	/* bytes in the ring at which a reader is woken */
+	__u64 reserved;
+};
+_Static_assert(sizeof(struct control) == 64, "control");
+
+/* In cgroup storage, one for each attached cgroup, shared by all its hooks. */
+struct owner {
+	__u32 policy[2];	/* by slot: index in policies, 0 = none */
+};
+_Static_assert(sizeof(struct owner) == 8, "owner");
+
+/* Rows, columns and cells are offsets in cells; rules are offsets in rules. */
+struct direction {
+	__u32 row_base;		/* cells[row_base + class] = row */
+	__u32 col_base;		/* cells[col_base + service class] = column */
+	__u32 cell_base;	/* cells[cell_base + row * cols + column] = rule */
+	__u32 cols;
+	__u32 rule_base;	/* rules[rule_base + rule] */
+	__u32 default_rule;	/* relative to rule_base, like a cell */
+	__u32 unparsable_rule;	/* for packets that cannot be read */
+	__u32 flags;		/* DIRECTION_* */
+};
+_Static_assert(sizeof(struct direction) == 32, "direction");
+
+struct policy {
+	__u32 flags;		/* POLICY_* */
+	__u32 raw_rule;		/* absolute index in rules: raw sockets denied */
+	struct direction direction[2];
+};
+_Static_assert(sizeof(struct policy) == 72, "policy");
+
+struct rule {
+	__u8 action;		/* enum action */
+	__u8 log;		/* enum log_level */
+	__u16 pad;
+	__u32 counter;		/* index in counters and limits */
+};
+_Static_assert(sizeof(struct rule) == 8, "rule");
+
+struct root {
+	__u32 first;
+	__u32 count;
+};
+_Static_assert(sizeof(struct root) == 8, "root");
+
+struct range6 {
+	__u64 start;
+	__u32 value;		/* class, or first lower range when count > 0 */
+	__u32 count;
+};
+_Static_assert(sizeof(struct range6) == 16, "range6");
+
+/* Blocks in one slot of each table; policies counts elements. */
+struct capacity {
+	__u32 roots;
+	__u32 ranges4;
+	__u32 ranges6;
+	__u32 cells;
+	__u32 services;
+	__u32 rules;
+	__u32 policies;
+	__u32 text;
+};
+_Static_assert(sizeof(struct capacity) == 32, "capacity");
+
+struct counter {
+	__u64 packets;
+	__u64 bytes;
+};
+_Static_assert(sizeof(struct counter) == 16, "counter");
+
+/* Events of one rule on one CPU in the current second. */
+struct limit {
+	__u64 second;
+	__u32 used;
+	__u32 pad;
+	__u64 suppressed;	/* in all, ever */
+};
+_Static_assert(sizeof(struct limit) == 24, "limit");
+
+/* What went wrong or was given up, counted for each CPU. */
+enum fault {
+	FAULT_LOST = 0,		/* no room in the event ring */
+	FAULT_SUPPRESSED = 1,	/* event over its rule's rate */
+	FAULT_UNPARSABLE = 2,	/* packet that could not be read */
+	FAULT_FLOW = 3,		/* socket storage could not be made */
+	FAULT_PEER = 4,		/* peer table refused an entry */
+	FAULT_TABLE = 5,	/* an index led outside the tables: a bug */
+	FAULT_EMITTED = 6,	/* not a fault: events submitted */
+	FAULT_MAX = 8,
+};
+
+/* Who began: 0 = not known. */
+enum starter { STARTED_UNKNOWN = 0, STARTED_EGRESS = 1, STARTED_INGRESS = 2 };
+
+/* The remote end of an exchange without a connection, for one socket. */
+struct peer_key {
+	__u64 cookie;		/* socket cookie */
+	__u32 address[4];
+	__u16 port;		/* remote port, or ICMP echo id */
+	__u8 protocol;
+	__u8 pad[5];
+};
+_Static_assert(sizeof(struct peer_key) == 32, "peer_key");
+
+/* Socket storage; an accepted socket gets a copy of its listener's. */
+struct flow {
+	__u32 starter;		/* enum starter, TCP */
+	__u32 pid;
+	char comm[16];
+	__u32 peer_address[4];	/* first peer without a connection */
+	__u16 peer_port;
+	__u8 peer_protocol;
+	__u8 peer_starter;	/* enum starter; 0 = no peer noted */
+	__u32 lock;		/* bpf_spin_lock, held while the peer is noted */
+};
+_Static_assert(sizeof(struct flow) == 48, "flow");
+
+struct event {
+	__u64 time_ns;		/* CLOCK_BOOTTIME or CLOCK_MONOTONIC, see event.h */
+	__u64 generation;
+	__u64 cookie;		/* socket cookie, 0 = none */
+	__u64 cgroup;		/* id of the socket's cgroup */
+	__u32 rule;		/* absolute index in rules of that generation */
+	__u32 pid;
+	__u32 length;		/* bytes of the packet from its IP header on */
+	__u32 ifindex;
+	__u32 source[4];
+	__u32 destination[4];
+	__u16 source_port;
+	__u16 destination_port;	/* ICMP: type */
+	__u8 hook;		/* enum hook */
+	__u8 action;		/* enum action as decided */
+	__u8 audit;		/* 1: decided, but let pass */
+	__u8 family;		/* 4 or 6 */
+	__u8 protocol;
+	__u8 pad[7];
+	char comm[16];
+};
+_Static_assert(sizeof(struct event) == 112, "event");
+
+/* Argument and answer of the explain program. */
+struct question {
+	__u32 policy;		/* in: index in policies of the loaded slot */
+	__u32 direction;	/* in: enum direction_index */
+	__u32 family;		/* in: 4 or 6 */
+	__u32 point;		/* in: service point */
+	__u32 address[4];	/* in: remote address */
+	__u32 unparsable;	/* in: 1 = ask for what cannot be read */
+	__u32 rule;		/* out: absolute index in rules */
+	__u32 action;		/* out: enum action */
+	__u32 class_id;		/* out: address class */
+	__u64 generation;	/* out: which generation answered, 0 = none */
+};
+_Static_assert(sizeof(struct question) == 56, "question");
+
+#endif
