@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * Parses a packet once, from its IP header on, into what rules speak about.
+ */
+#ifndef CGFW_PACKET_H
+#define CGFW_PACKET_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_endian.h>
+#include "abi.h"
+
+/* From <sys/socket.h>, which a BPF target cannot include. */
+#define AF_INET		2
+#define SOCK_STREAM	1
+#define SOCK_RAW	3
+
+/* IPv6 extension headers walked before a packet counts as unreadable. */
+#define MAX_EXTENSIONS 8
+#define MAX_HEADERS 1024
+
+#define IPV4_OFFSET_MASK 0x1fff
+#define IPV6_OFFSET_MASK 0xfff8
+
+#define TCP_SYN 0x02
+#define TCP_ACK 0x10
+
+#define ICMP_ECHO_REPLY 0
+#define ICMP_ECHO_REQUEST 8
+#define ICMPV6_ECHO_REQUEST 128
+#define ICMPV6_ECHO_REPLY 129
+
+/* Whether a packet can belong to a conversation, and as what. */
+enum exchange {
+	EXCHANGE_NONE = 0,
+	EXCHANGE_TCP,
+	EXCHANGE_UDP,
+	EXCHANGE_ECHO_REQUEST,
+	EXCHANGE_ECHO_REPLY,
+};
+
+struct packet {
+	__u32 source[4];
+	__u32 destination[4];
+	__u32 family;		/* 4 or 6 */
+	__u32 length;		/* from the IP header on */
+	__u32 point;		/* service point of the destination port */
+	__u32 reply_point;	/* point by which the other direction judges a reply */
+	__u16 source_port;
+	__u16 destination_port;	/* ICMP: type */
+	__u16 echo_id;
+	__u8 protocol;
+	__u8 tcp_flags;
+	__u8 exchange;		/* enum exchange */
+	__u8 pad[3];
+};
+
+/* Copies bytes of the packet; 0, or negative when it has fewer. */
+static __always_inline int packet_bytes(struct __sk_buff *skb, __u32 offset, void *to, __u32 size)
+{
+	void *data = (void *)(long)skb->data;
+	void *end = (void *)(long)skb->data_end;
+
+	if (offset > MAX_HEADERS)
+		return -1;
+	if (data + offset + size <= end) {
+		__builtin_memcpy(to, data + offset, size);
+		return 0;
+	}
+	/* The header may lie in a fragment of the buffer, out of direct reach. */
+	return bpf_skb_load_bytes(skb, offset, to, size);
+}
+
+static __always_inline int parse_ports(struct __sk_buff *skb, struct packet *packet, __u32 offset,
+				       __u32 base)
+{
+	__be16 ports[2];
+
+	if (packet_bytes(skb, offset, ports, sizeof(ports)))
+		return -1;
+	packet->source_port = bpf_ntohs(ports[0]);
+	packet->destination_port = bpf_ntohs(ports[1]);
+	packet->point = base + packet->destination_port;
+	packet->reply_point = base + packet->source_port;
+	return 0;
+}
+
+static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *packet, __u32 offset,
+				      __u32 base, __u8 request, __u8 reply)
+{
+	__u8 header[8];
+
+	if (packet_bytes(skb, offset, header, sizeof(header)))
+		return -1;
+	packet->destination_port = header[0];
+	packet->echo_id = header[4] << 8 | header[5];
+	packet->point = base + header[0];
+	packet->reply_point = base + request;
+	if (header[0] == request)
+		packet->exchange = EXCHANGE_ECHO_REQUEST;
+	else if (header[0] == reply)
+		packet->exchange = EXCHANGE_ECHO_REPLY;
+	return 0;
+}
+
+/* What follows the IP headers; 0, or negative when it is cut short. */
+static __always_inline int parse_transport(struct __sk_buff *skb, struct packet *packet,
+					   __u32 offset)
+{
+	packet->point = POINT_PROTO + packet->protocol;
+	packet->reply_point = packet->point;
+	switch (packet->protocol) {
+	case IPPROTO_TCP:
+		packet->exchange = EXCHANGE_TCP;
+		if (packet_bytes(skb, offset + 13, &packet->tcp_flags, 1))
+			return -1;
+		return parse_ports(skb, packet, offset, POINT_TCP);
+	case IPPROTO_UDP:
+		packet->exchange = EXCHANGE_UDP;
+		return parse_ports(skb, packet, offset, POINT_UDP);
+	case IPPROTO_SCTP:
+		return parse_ports(skb, packet, offset, POINT_SCTP);
+	case IPPROTO_ICMP:
+		return parse_icmp(skb, packet, offset, POINT_ICMP, ICMP_ECHO_REQUEST,
+				  ICMP_ECHO_REPLY);
+	case IPPROTO_ICMPV6:
+		return parse_icmp(skb, packet, offset, POINT_ICMPV6, ICMPV6_ECHO_REQUEST,
+				  ICMPV6_ECHO_REPLY);
+	default:
+		return 0;
+	}
+}
+
+/* A later fragment has no ports: only its protocol is known. */
+static __always_inline int parse_fragment(struct packet *packet)
+{
+	packet->point = POINT_PROTO + packet->protocol;
+	packet->reply_point = packet->point;
+	return 0;
+}
+
+static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *packet)
+{
+	struct iphdr header;
+
+	packet->family = 4;
+	if (packet_bytes(skb, 0, &header, sizeof(header)))
+		return -1;
+	packet->source[0] = bpf_ntohl(header.saddr);
+	packet->destination[0] = bpf_ntohl(header.daddr);
+	packet->protocol = header.protocol;
+	if (header.version != 4 || header.ihl < 5)
+		return -1;
+	if (bpf_ntohs(header.frag_off) & IPV4_OFFSET_MASK)
+		return parse_fragment(packet);
+	return parse_transport(skb, packet, header.ihl * 4);
+}
+
+static __always_inline int is_extension(__u8 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_FRAGMENT:
+	case IPPROTO_AH:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_MH:
+	case 139: /* host identity */
+	case 140: /* shim6 */
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *packet)
+{
+	struct ipv6hdr header;
+	__u32 offset = sizeof(header);
+
+	packet->family = 6;
+	if (packet_bytes(skb, 0, &header, sizeof(header)))
+		return -1;
+	for (int i = 0; i < 4; i++) {
+		packet->source[i] = bpf_ntohl(header.saddr.in6_u.u6_addr32[i]);
+		packet->destination[i] = bpf_ntohl(header.daddr.in6_u.u6_addr32[i]);
+	}
+	packet->protocol = header.nexthdr;
+	if (header.version != 6)
+		return -1;
+	for (int i = 0; i < MAX_EXTENSIONS; i++) {
+		__u8 extension[4];
+
+		if (!is_extension(packet->protocol))
+			return parse_transport(skb, packet, offset);
+		if (packet_bytes(skb, offset, extension, sizeof(extension)))
+			return -1;
+		if (packet->protocol == IPPROTO_FRAGMENT) {
+			__u16 place = extension[2] << 8 | extension[3];
+
+			packet->protocol = extension[0];
+			if (place & IPV6_OFFSET_MASK)
+				return is_extension(packet->protocol) ? -1 : parse_fragment(packet);
+			offset += 8;
+		} else if (packet->protocol == IPPROTO_AH) {
+			packet->protocol = extension[0];
+			offset += (extension[1] + 2) * 4;
+		} else {
+			packet->protocol = extension[0];
+			offset += (extension[1] + 1) * 8;
+		}
+	}
+	return -1;
+}
+
+/*
+ * Fills packet, which must be zero. Returns 0, or negative when the packet
+ * cannot be read; addresses and protocol are then set as far as they are known.
+ */
+static __always_inline int parse(struct __sk_buff *skb, struct packet *packet)
+{
+	packet->length = skb->len;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return parse_ipv4(skb, packet);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(skb, packet);
+	return -1;
+}
+
+#endif

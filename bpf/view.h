@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * What is in force for the cgroup a program is attached to. The generation is
+ * read once; everything after follows from it, so no packet meets a mixture.
+ */
+#ifndef CGFW_VIEW_H
+#define CGFW_VIEW_H
+
+#include "decide.h"
+#include "event.h"
+
+struct view {
+	__u64 generation;
+	__u32 slot;
+	const struct control *head;
+	const struct policy *policy;	/* NULL: tables damaged, deny */
+};
+
+/* 0 when no policy owns the cgroup. */
+static __always_inline int open_view(struct view *view)
+{
+	const struct owner *owner = bpf_get_local_storage(&owners, 0);
+	__u32 zero = 0, index;
+
+	view->head = bpf_map_lookup_elem(&control, &zero);
+	if (!view->head)
+		return 0;
+	view->generation = *(volatile const __u64 *)&view->head->generation;
+	view->slot = view->generation & 1;
+	index = owner->policy[view->slot];
+	if (!index)
+		return 0;
+	view->policy = policy_at(view->slot, index);
+	if (!view->policy)
+		count_fault(FAULT_TABLE);
+	return 1;
+}
+
+/* Fills the verdict from its rule; 0 when the tables are damaged. */
+static __always_inline int take_rule(const struct view *view, struct verdict *verdict)
+{
+	const struct rule *rule = rule_at(view->slot, verdict->rule);
+
+	if (!rule) {
+		count_fault(FAULT_TABLE);
+		return 0;
+	}
+	verdict->action = rule->action;
+	verdict->log = rule->log;
+	verdict->counter = rule->counter;
+	verdict->audit = verdict->action != ACTION_ALLOW && view->policy->flags & POLICY_AUDIT;
+	return 1;
+}
+
+#endif

@@ -1,0 +1,59 @@
+// What is, or ought to be, in force: one type for both, so that they compare.
+
+import type { Capacity } from './tables.js';
+import type { Program } from './program.js';
+
+/** The kernel hooks that every managed cgroup gets, in attach order. */
+export const HOOKS = ['sock_create', 'connect4', 'connect6', 'egress', 'ingress'] as const;
+export type Hook = (typeof HOOKS)[number];
+
+/** A loaded set of programs with its tables. */
+export interface ProgramSet {
+  /** sha256 of the program files, its first 16 hex digits. */
+  readonly build: string;
+  readonly capacity: Capacity;
+}
+
+/** A cgroup with our programs on it. */
+export interface Attachment {
+  /** Kernel id of the cgroup; a cgroup made anew under the same path has another. */
+  readonly id: number;
+  /** Path relative to the cgroup2 mount; `#ID` when the cgroup is gone. */
+  readonly path: string;
+  /** Index in Names.policies + 1, 0 = none: what the generation in force gives it. */
+  readonly policy: number;
+  /** Hooks with a pinned link, in the order of HOOKS. */
+  readonly hooks: readonly Hook[];
+  /** Those of them whose link still runs programs of an older set. */
+  readonly outdated: readonly Hook[];
+}
+
+export interface State {
+  readonly programs: ProgramSet | null;
+  /** Generation number; differs between desired and loaded, never compared. */
+  readonly generation: number;
+  readonly program: Program | null;
+  /** Sorted by path, then id. */
+  readonly attachments: readonly Attachment[];
+  /** Pins of ours that nothing needs: links of vanished cgroups, older sets. */
+  readonly leftovers: readonly string[];
+}
+
+export const NOTHING: State = {
+  programs: null,
+  generation: 0,
+  program: null,
+  attachments: [],
+  leftovers: [],
+};
+
+/** A cgroup that exists now. */
+export interface Cgroup {
+  readonly id: number;
+  readonly path: string;
+}
+
+export function compareAttachments(a: Cgroup, b: Cgroup): number {
+  if (a.path !== b.path) return a.path < b.path ? -1 : 1;
+  return a.id - b.id;
+}
