@@ -1,0 +1,151 @@
+// From loaded tables back to the address lists that they were made of.
+
+import type { AddressRanges } from '../base/ranges.js';
+import { grownU32 } from './growing.js';
+import { ROOT_NODE, ROOTS6 } from './layout.js';
+import type { Names } from './program.js';
+import { nodeEntry } from './roots.js';
+import type { Tables } from './tables.js';
+
+/**
+ * The exact ranges of one list, canonical: what compile() was given. Walks all
+ * ranges of the tables once; for many lists use allListRanges.
+ */
+export function listRanges(tables: Tables, names: Names, list: number): AddressRanges {
+  const isMember = Uint8Array.from(names.classes, (lists) => (lists.includes(list) ? 1 : 0));
+  const v4 = new RangeList(1);
+  const v6 = new RangeList(4);
+  walk4(tables, (start, id) => v4.turn(isMember[id]!, start));
+  walk6(tables, (start, id) => v6.turn(isMember[id]!, start));
+  return { v4: v4.finished(), v6: v6.finished() };
+}
+
+/** The ranges of all lists, by index, in one walk. */
+export function allListRanges(tables: Tables, names: Names): AddressRanges[] {
+  const v4 = names.lists.map(() => new RangeList(1));
+  const v6 = names.lists.map(() => new RangeList(4));
+  walk4(tables, turnAll(names.classes, v4));
+  walk6(tables, turnAll(names.classes, v6));
+  return v4.map((ranges, list) => ({ v4: ranges.finished(), v6: v6[list]!.finished() }));
+}
+
+/** At each boundary closes the lists that end there and opens those that begin. */
+function turnAll(classes: Names['classes'], ranges: readonly RangeList[]): Visit {
+  let current: readonly number[] = [];
+  let currentId = 0;
+  return (start, id) => {
+    if (id === currentId) return;
+    const next = classes[id]!;
+    for (const list of current) if (!isIn(next, list)) ranges[list]!.turn(0, start);
+    for (const list of next) ranges[list]!.turn(1, start);
+    current = next;
+    currentId = id;
+  };
+}
+
+/** Binary search in ascending lists. */
+function isIn(lists: readonly number[], list: number): boolean {
+  let low = 0;
+  for (let high = lists.length; low < high; ) {
+    const middle = (low + high) >>> 1;
+    if (lists[middle]! < list) low = middle + 1;
+    else high = middle;
+  }
+  return lists[low] === list;
+}
+
+/** Called at each boundary in ascending order; `start` is overwritten afterwards. */
+type Visit = (start: Uint32Array, id: number) => void;
+
+function walk4({ roots, ranges4 }: Tables, visit: Visit): void {
+  const start = new Uint32Array(1);
+  const walkEntry = (entry: number, base: number): void => {
+    const first = roots[entry * 2]!;
+    const count = roots[entry * 2 + 1]!;
+    if (count === ROOT_NODE) {
+      for (let i = 0; i < 256; i++) walkEntry(nodeEntry(first, i), base + i * 256);
+    } else if (count === 0) {
+      start[0] = base;
+      visit(start, first);
+    } else {
+      for (let at = first; at < first + count; at++) {
+        start[0] = (base & 0xffff0000) | (ranges4[at]! >>> 16);
+        visit(start, ranges4[at]! & 0xffff);
+      }
+    }
+  };
+  for (let root = 0; root < ROOTS6; root++) walkEntry(root, root * 65536);
+}
+
+function walk6({ roots, ranges6 }: Tables, visit: Visit): void {
+  const start = new Uint32Array(4);
+  const at = (high: number, low: number): void => {
+    start[0] = high;
+    start[1] = low;
+    start[2] = start[3] = 0;
+  };
+  const walkRange = (range: number): void => {
+    at(ranges6[range * 4 + 1]!, ranges6[range * 4]!);
+    const value = ranges6[range * 4 + 2]!;
+    const count = ranges6[range * 4 + 3]!;
+    if (count === 0) visit(start, value);
+    for (let lower = value; lower < value + count; lower++) {
+      start[2] = ranges6[lower * 4 + 1]!;
+      start[3] = ranges6[lower * 4]!;
+      visit(start, ranges6[lower * 4 + 2]!);
+    }
+  };
+  const walkEntry = (entry: number, bits: number, high: number, low: number): void => {
+    const first = roots[entry * 2]!;
+    const count = roots[entry * 2 + 1]!;
+    if (count === ROOT_NODE) {
+      for (let i = 0; i < 256; i++) {
+        const part = i << (24 - (bits & 31));
+        if (bits < 32) walkEntry(nodeEntry(first, i), bits + 8, (high | part) >>> 0, low);
+        else walkEntry(nodeEntry(first, i), bits + 8, high, (low | part) >>> 0);
+      }
+    } else if (count === 0) {
+      at(high, low);
+      visit(start, first);
+    } else {
+      for (let range = first; range < first + count; range++) walkRange(range);
+    }
+  };
+  for (let root = 0; root < 65536; root++) walkEntry(ROOTS6 + root, 16, (root << 16) >>> 0, 0);
+}
+
+/** Ranges that grow at the end: opened at one boundary, closed before a later one. */
+class RangeList {
+  private words: Uint32Array<ArrayBuffer>;
+  private readonly size: number;
+  private length = 0;
+  private isOpen = 0;
+
+  /** `size` words an address. */
+  constructor(size: number) {
+    this.size = size;
+    this.words = new Uint32Array(size * 4);
+  }
+
+  /** From this address on, the list holds (1) or does not hold (0) what follows. */
+  turn(isMember: number, start: Uint32Array): void {
+    if (isMember === this.isOpen) return;
+    this.isOpen = isMember;
+    const { size, length } = this;
+    this.words = grownU32(this.words, length + size);
+    let borrow = 1 - isMember;
+    for (let word = size - 1; word >= 0; word--) {
+      this.words[length + word] = start[word]! - borrow;
+      borrow = start[word]! < borrow ? 1 : 0;
+    }
+    this.length += size;
+  }
+
+  finished(): Uint32Array {
+    const { size, length } = this;
+    if (this.isOpen === 0) return this.words.slice(0, length);
+    const words = grownU32(this.words, length + size);
+    words.fill(0xffffffff, length, length + size);
+    return words.slice(0, length + size);
+  }
+}

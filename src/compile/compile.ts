@@ -1,0 +1,112 @@
+// From the resolved policy to what the kernel is given.
+
+import type { CgroupPolicy, Direction, DirectionName, Policy } from '../policy/policy.js';
+import { flatten } from './classes.js';
+import { CellHeap } from './heap.js';
+import {
+  CELL_BASE,
+  COL_BASE,
+  COLS,
+  DEFAULT_RULE,
+  DIRECTION_FLAGS,
+  DIRECTION_OFFSET,
+  DIRECTION_OPEN,
+  POLICY_AUDIT,
+  POLICY_RAW_DENY,
+  POLICY_WORDS,
+  ROW_BASE,
+  RULE_BASE,
+  UNPARSABLE_RULE,
+} from './layout.js';
+import type { CounterIds, Program } from './program.js';
+import { buildRoots } from './roots.js';
+import { listClasses } from './rows.js';
+import { tabulateRules, type RuleBases } from './rules.js';
+import { dividePoints, servicesTable, ServiceSets } from './services.js';
+import { decideAll, type Axes } from './verdicts.js';
+
+const DIRECTIONS: readonly DirectionName[] = ['egress', 'ingress'];
+
+/**
+ * Compiles a policy into tables and names. Pure, and the same policy with the
+ * same `counters` gives the same bytes. Throws `invalid-policy` with a
+ * `too-big` diagnostic that names policy, direction and figures when the
+ * policy does not fit the tables; nothing else can go wrong.
+ */
+export function compile(policy: Policy, counters: CounterIds): Program {
+  const partition = flatten(policy.lists);
+  const sets = new ServiceSets(policy);
+  const segments = dividePoints(sets.sets, 'ports of all rules');
+  const lists = listClasses(partition.classes, policy.lists.length);
+  const rules = tabulateRules(policy, counters);
+  const heap = new CellHeap();
+  const policies = encodePolicies(policy, { lists, sets, segments }, rules.bases, heap);
+  return {
+    text: policy.text,
+    names: {
+      hash: policy.hash,
+      origin: policy.origin,
+      policies: policy.policies.map(({ name, line, mode, cgroups }) => ({
+        name,
+        line,
+        mode,
+        cgroups,
+      })),
+      rules: rules.names,
+      lists: policy.lists.map(({ name }) => name),
+      classes: partition.classes,
+    },
+    tables: {
+      ...buildRoots(partition),
+      cells: heap.finished(),
+      services: servicesTable(segments),
+      rules: rules.words,
+      policies,
+    },
+  };
+}
+
+function encodePolicies(
+  policy: Policy,
+  axes: Axes,
+  bases: readonly RuleBases[],
+  heap: CellHeap,
+): Uint32Array {
+  const words = new Uint32Array((policy.policies.length + 1) * POLICY_WORDS);
+  policy.policies.forEach((own, index) => {
+    const at = (index + 1) * POLICY_WORDS;
+    words[at] =
+      (own.mode === 'audit' ? POLICY_AUDIT : 0) | (own.raw === 'deny' ? POLICY_RAW_DENY : 0);
+    words[at + 1] = bases[index]!.raw;
+    for (const name of DIRECTIONS) {
+      const into = words.subarray(at + DIRECTION_OFFSET[name]);
+      into[RULE_BASE] = bases[index]![name];
+      encodeDirection(policy, own, name, axes, heap, into);
+    }
+  });
+  return words;
+}
+
+function encodeDirection(
+  policy: Policy,
+  own: CgroupPolicy,
+  name: DirectionName,
+  axes: Axes,
+  heap: CellHeap,
+  into: Uint32Array,
+): void {
+  const direction = own[name];
+  const place = { policy, line: direction.defaultLine };
+  const verdicts = decideAll(direction, axes, `${name} of policy ${own.name}`, place);
+  into[ROW_BASE] = heap.place(verdicts.rowOf);
+  into[COL_BASE] = heap.place(verdicts.colOf);
+  into[CELL_BASE] = heap.place(verdicts.cells);
+  into[COLS] = verdicts.cols;
+  into[DEFAULT_RULE] = direction.rules.length;
+  into[UNPARSABLE_RULE] = direction.rules.length + 1;
+  into[DIRECTION_FLAGS] = canDeny(direction) ? 0 : DIRECTION_OPEN;
+}
+
+function canDeny(direction: Direction): boolean {
+  return direction.default !== 'allow' || direction.rules.some(({ action }) => action !== 'allow');
+}
