@@ -5,6 +5,7 @@ import { ownerOf } from '../policy/selector.js';
 import { chooseCapacity, neededCapacity } from './capacity.js';
 import { encodeBlob } from './blob.js';
 import type { Program } from './program.js';
+import { TEXT_HEADER } from './tables.js';
 import { compareAttachments, HOOKS } from './state.js';
 import type { Attachment, Cgroup, State } from './state.js';
 
@@ -27,12 +28,14 @@ export function desire(
   const attachments: Attachment[] = [];
   for (const { id, path } of surroundings.cgroups) {
     const owner = ownerOf(policies, path);
-    if (owner === null) continue;
-    attachments.push({ id, path, policy: owner + 1, hooks: HOOKS, outdated: [] });
+    if (owner === undefined) continue;
+    attachments.push({ id, path, policy: policies.indexOf(owner) + 1, hooks: HOOKS, outdated: [] });
   }
-  const needed = neededCapacity(program, encodeBlob(program).length);
+  attachments.push(...lingering(program, loaded));
+  const needed = neededCapacity(program, TEXT_HEADER + encodeBlob(program).length);
   return {
     programs: {
+      folder: '',
       build: surroundings.build,
       capacity: chooseCapacity(needed, loaded.programs?.capacity ?? null),
     },
@@ -41,4 +44,18 @@ export function desire(
     attachments: attachments.sort(compareAttachments),
     leftovers: [],
   };
+}
+
+/**
+ * Cgroups that are gone from the tree but still have open sockets: they keep the
+ * policy of the same name, for as long as there is one.
+ */
+function lingering(program: Program, loaded: State): Attachment[] {
+  return loaded.attachments.flatMap((attachment) => {
+    if (!attachment.path.startsWith('#')) return [];
+    const name = loaded.program?.names.policies[attachment.policy - 1]?.name;
+    const index = program.names.policies.findIndex((policy) => policy.name === name);
+    if (index < 0) return [];
+    return [{ ...attachment, policy: index + 1, outdated: [] }];
+  });
 }

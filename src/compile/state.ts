@@ -9,6 +9,8 @@ export type Hook = (typeof HOOKS)[number];
 
 /** A loaded set of programs with its tables. */
 export interface ProgramSet {
+  /** Its folder of pins; '' while it is only desired. */
+  readonly folder: string;
   /** sha256 of the program files, its first 16 hex digits. */
   readonly build: string;
   readonly capacity: Capacity;

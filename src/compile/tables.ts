@@ -29,3 +29,9 @@ export interface Capacity {
   /** Elements of the counters and limits maps. */
   readonly counters: number;
 }
+
+/**
+ * The text table begins with a header of u32 words: magic, generation, bytes of the
+ * blob that follows, then the number of elements of each table in the order of TABLES.
+ */
+export const TEXT_HEADER = 64;

@@ -22,7 +22,7 @@ export function diff(desired: State, loaded: State): Plan {
     ...assigns(desired, loaded, needsSwitch),
     ...(needsSwitch ? switches(loaded) : []),
     ...detaches(desired, loaded),
-    ...loaded.leftovers.map((pin): Action => ({ op: 'sweep', target: pin })),
+    ...sweeps(desired, loaded),
   ];
   return {
     inStep: actions.length === 0,
@@ -124,6 +124,13 @@ function detaches(desired: State, loaded: State): Action[] {
     if (hooks.length === 0) return [];
     return [{ op: 'detach', target: attachment.path, id: attachment.id, hooks }];
   });
+}
+
+/** What nothing needs any more, with the set that a load has replaced. */
+function sweeps(desired: State, loaded: State): Action[] {
+  const replaced = loads(desired, loaded).some((action) => action.op === 'load');
+  const old = replaced && loaded.programs !== null ? [loaded.programs.folder] : [];
+  return [...old, ...loaded.leftovers].map((pin): Action => ({ op: 'sweep', target: pin }));
 }
 
 function byId(attachments: readonly Attachment[]): Map<number, Attachment> {

@@ -1,0 +1,194 @@
+// Carries out one plan, action by action. Every action can be repeated: an
+// apply that was cut short is finished by the next one.
+
+import { existsSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { CgfwError } from '../base/error.js';
+import { counter as counterAt, limit as limitAt } from '../abi/layout.gen.js';
+import type { Program } from '../compile/program.js';
+import type { Hook } from '../compile/state.js';
+import type { Action } from '../plan/action.js';
+import { cgroupId } from './cgroups.js';
+import { ATTACH_TYPE, loadSet } from './load.js';
+import { attachCgroup, isErrno, membarrier, openPinnedLink } from './native.js';
+import { writeOwner } from './owners.js';
+import { linkName, removePin } from './pins.js';
+import type { Place } from './place.js';
+import { openCurrentSet } from './set.js';
+import type { LoadedSet } from './set.js';
+import { writeSlot } from './slot.js';
+
+/** What could not be done for one cgroup; the rest of the plan went on. */
+export interface Failure {
+  readonly action: Action;
+  readonly error: CgfwError;
+}
+
+export interface ApplyInput {
+  readonly actions: readonly Action[];
+  /** The compiled policy that `fill` writes. */
+  readonly program: Program | null;
+  /** Keys of the rules in force before: their counters go on. */
+  readonly loaded: Program | null;
+  /** Called before each action, for the log and for tests that stop midway. */
+  readonly onAction?: (action: Action) => void;
+}
+
+/**
+ * Runs the actions in order. A cgroup that refuses its attachment does not hold
+ * up the others: it is returned as a failure. Anything else that fails throws,
+ * and what was in force before the switch stays in force.
+ */
+export async function applyActions(place: Place, input: ApplyInput): Promise<Failure[]> {
+  const failures: Failure[] = [];
+  let set = openCurrentSet(place.pinRoot);
+  try {
+    for (const action of input.actions) {
+      input.onAction?.(action);
+      if (action.op === 'load') {
+        set?.close();
+        set = null;
+        await loadSet(place, action.set);
+        set = openCurrentSet(place.pinRoot);
+        continue;
+      }
+      try {
+        await runAction(place, set, action, input);
+      } catch (error) {
+        if (!isPerCgroup(action) || !(error instanceof CgfwError)) throw error;
+        failures.push({ action, error });
+      }
+    }
+  } finally {
+    set?.close();
+  }
+  return failures;
+}
+
+function isPerCgroup(action: Action): boolean {
+  return action.op === 'attach' || action.op === 'update' || action.op === 'assign';
+}
+
+async function runAction(
+  place: Place,
+  set: LoadedSet | null,
+  action: Exclude<Action, { op: 'load' }>,
+  input: ApplyInput,
+): Promise<void> {
+  switch (action.op) {
+    case 'detach':
+      for (const hook of action.hooks) detach(place, action.id, hook);
+      return;
+    case 'sweep':
+      sweep(place, action.target);
+      return;
+    case 'update':
+      for (const hook of action.hooks) update(place, loadedSet(set), action.id, hook);
+      return;
+    case 'attach':
+      attach(place, loadedSet(set), action);
+      return;
+    case 'assign':
+      assign(loadedSet(set), action);
+      return;
+    case 'fill':
+      await fill(loadedSet(set), input);
+      return;
+    case 'switch':
+      loadedSet(set).maps.control.storeWord(0, BigInt(action.to));
+      return;
+  }
+}
+
+function loadedSet(set: LoadedSet | null): LoadedSet {
+  if (set !== null) return set;
+  throw new CgfwError('no programs are loaded', { code: 'not-loaded', fix: 'run cgfw apply' });
+}
+
+/** The idle slot may still have readers of the generation before: wait for them first. */
+async function fill(set: LoadedSet, input: ApplyInput): Promise<void> {
+  if (input.program === null) return;
+  await membarrier();
+  writeSlot(set.maps, set.capacity, set.generation + 1, input.program);
+  resetCounters(set, input.program, input.loaded);
+}
+
+/** Rules that are new begin at zero, also where an older rule had their counter. */
+function resetCounters(set: LoadedSet, program: Program, loaded: Program | null): void {
+  const known = new Set(loaded?.names.rules.map((rule) => rule.key));
+  const fresh = program.names.rules.filter((rule) => !known.has(rule.key));
+  if (fresh.length === 0) return;
+  const zero = new Uint8Array(4);
+  const cpus = (set.maps.counters.lookup(zero)?.length ?? counterAt.size) / counterAt.size;
+  const keys = new Uint8Array(Uint32Array.from(fresh, (rule) => rule.counter).buffer);
+  const zeros = (size: number): Uint8Array => new Uint8Array(fresh.length * cpus * size);
+  set.maps.counters.updateBatch(keys, zeros(counterAt.size), fresh.length);
+  set.maps.limits.updateBatch(keys, zeros(limitAt.size), fresh.length);
+}
+
+function attach(place: Place, set: LoadedSet, action: Extract<Action, { op: 'attach' }>): void {
+  const path = join(place.cgroupRoot, action.target);
+  if (cgroupId(path) !== action.id) {
+    throw new CgfwError(`cgroup ${action.target} is gone or was made anew`, {
+      code: 'no-cgroup',
+      fix: 'nothing: the next reconcile looks again',
+    });
+  }
+  for (const hook of action.hooks) {
+    const pin = join(place.pinRoot, 'links', linkName(action.id, hook));
+    if (existsSync(pin)) unlinkSync(pin);
+    const link = attachCgroup(set.program(hook), path, ATTACH_TYPE[hook]);
+    try {
+      link.pin(pin);
+    } finally {
+      link.close();
+    }
+  }
+}
+
+function assign(set: LoadedSet, action: Extract<Action, { op: 'assign' }>): void {
+  const slot = (set.generation + (action.slot === 'idle' ? 1 : 0)) & 1;
+  try {
+    writeOwner(set.maps.owners, action.id, slot, action.index);
+  } catch (error) {
+    // A cgroup whose attachment failed, or that is gone, has no storage to write.
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+}
+
+function update(place: Place, set: LoadedSet, id: number, hook: Hook): void {
+  const link = openPinnedLink(join(place.pinRoot, 'links', linkName(id, hook)));
+  try {
+    link.update(set.program(hook));
+  } catch (error) {
+    // The cgroup went away meanwhile; its pin is swept by the next reconcile.
+    if (!isErrno(error, 'ENOLINK')) throw error;
+  } finally {
+    link.close();
+  }
+}
+
+function detach(place: Place, id: number, hook: Hook): void {
+  const pin = join(place.pinRoot, 'links', linkName(id, hook));
+  if (existsSync(pin)) unlinkSync(pin);
+}
+
+/** A link pin that an attach of the same plan has replaced is alive: it stays. */
+function sweep(place: Place, target: string): void {
+  if (target.startsWith('links/') && isAlive(join(place.pinRoot, target))) return;
+  removePin(place.pinRoot, target);
+}
+
+function isAlive(pin: string): boolean {
+  try {
+    const link = openPinnedLink(pin);
+    try {
+      return link.info.cgroupId !== 0n;
+    } finally {
+      link.close();
+    }
+  } catch (error) {
+    if (error instanceof CgfwError) return false;
+    throw error;
+  }
+}

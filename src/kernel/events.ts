@@ -1,0 +1,49 @@
+// Verdict events out of the kernel's ring.
+
+import { join } from 'node:path';
+import { decodeEvent, EVENT_SIZE } from '../abi/event.js';
+import type { RawEvent } from '../abi/event.js';
+import { openPinnedMap, openRing } from './native.js';
+import type { Place } from './place.js';
+
+const BUSY_MS = 5;
+const QUIET_MS = 50;
+
+export interface EventStream {
+  /** Reads what is waiting now. */
+  drain(): void;
+  close(): void;
+}
+
+/**
+ * Calls `onEvents` with each batch. The programs submit without waking anybody,
+ * so the ring is read on a timer: every 5 ms while events come, every 50 ms when
+ * it is quiet; a half-full ring wakes us at once. One reader at a time (lock.ts).
+ */
+export function streamEvents(place: Place, onEvents: (events: RawEvent[]) => void): EventStream {
+  const map = openPinnedMap(join(place.pinRoot, 'shared', 'events'));
+  const ring = openRing(map, (records) => {
+    const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
+    const events: RawEvent[] = [];
+    for (let offset = 0; offset + EVENT_SIZE <= records.byteLength; offset += EVENT_SIZE) {
+      events.push(decodeEvent(view, offset));
+    }
+    onEvents(events);
+  });
+  let timer: NodeJS.Timeout;
+  const read = (): void => {
+    const count = ring.consume();
+    timer = setTimeout(read, count > 0 ? BUSY_MS : QUIET_MS);
+  };
+  timer = setTimeout(read, BUSY_MS);
+  return {
+    drain: () => {
+      while (ring.consume() > 0);
+    },
+    close: () => {
+      clearTimeout(timer);
+      ring.close();
+      map.close();
+    },
+  };
+}

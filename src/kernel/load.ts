@@ -1,0 +1,177 @@
+// Builds a set of programs aside and makes it current by one rename.
+
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { capacity as capacityAt, control as controlAt } from '../abi/layout.gen.js';
+import { HOOKS } from '../compile/state.js';
+import type { Hook, ProgramSet } from '../compile/state.js';
+import type { Capacity } from '../compile/tables.js';
+import { COUNTER_MAPS, SHARED_MAPS, TABLE_MAPS } from './maps.js';
+import { openObject, probeProgramType } from './native.js';
+import type { BpfMap, BpfObject } from './native.js';
+import { removePin } from './pins.js';
+import type { Place } from './place.js';
+import { openCurrentSet } from './set.js';
+import type { LoadedSet, ProgramName } from './set.js';
+import { readSlot, writeSlot } from './slot.js';
+
+const ABI_VERSION = 1;
+const RING_HALF_BYTES = 4 << 20;
+/** Events a second for each rule and CPU; `log: all` is not limited. */
+const EVENT_RATE = 10_000;
+
+/** Object files and the programs in them; `explain` needs Linux 5.14. */
+const OBJECTS: readonly { readonly file: string; readonly programs: readonly ProgramName[] }[] = [
+  { file: 'cgroup_skb', programs: ['egress', 'ingress'] },
+  { file: 'cgroup_sock', programs: ['connect4', 'connect6', 'sock_create'] },
+  { file: 'explain', programs: ['explain'] },
+];
+
+const objectPath = (place: Place, file: string): string => join(place.objectDir, `${file}.bpf.o`);
+
+/** Names the program files on disk: the same files, the same build. */
+export function buildOf(place: Place): string {
+  const hash = createHash('sha256');
+  for (const { file } of OBJECTS) hash.update(readFileSync(objectPath(place, file)));
+  return hash.digest('hex').slice(0, 16);
+}
+
+/**
+ * Loads `wanted` beside the current set. The new tables begin with what is in
+ * force in the old ones, so that links may move over one by one. Until the last
+ * step, the rename, nothing but a leftover folder can remain.
+ */
+export async function loadSet(place: Place, wanted: ProgramSet): Promise<void> {
+  const current = openCurrentSet(place.pinRoot);
+  const objects: BpfObject[] = [];
+  try {
+    const name = `${String((current?.name.number ?? 0) + 1)}-${wanted.build}`;
+    prepareFolders(place, `tmp-${name}`);
+    const capacity = current === null ? wanted.capacity : atLeast(wanted.capacity, current.capacity);
+    const maps = await loadObjects(place, capacity, current, objects);
+    if (current === null) beginControl(maps['control']);
+    else carryOver(current, maps, capacity);
+    pinSet(place, `tmp-${name}`, maps, objects, current);
+    renameSync(join(place.pinRoot, `tmp-${name}`), join(place.pinRoot, `set-${name}`));
+  } finally {
+    for (const object of objects) object.close();
+    current?.close();
+  }
+}
+
+/** Tables never shrink while something is in force: it must fit on the way over. */
+function atLeast(wanted: Capacity, current: Capacity): Capacity {
+  const keys = Object.keys(wanted) as (keyof Capacity)[];
+  const entries = keys.map((key) => [key, Math.max(wanted[key], current[key])]);
+  return Object.fromEntries(entries) as unknown as Capacity;
+}
+
+function prepareFolders(place: Place, unfinished: string): void {
+  removePin(place.pinRoot, unfinished);
+  mkdirSync(join(place.pinRoot, 'shared'), { recursive: true, mode: 0o700 });
+  mkdirSync(join(place.pinRoot, 'links'), { recursive: true, mode: 0o700 });
+  mkdirSync(join(place.pinRoot, unfinished), { mode: 0o700 });
+}
+
+type MapsByName = Record<string, BpfMap>;
+
+async function loadObjects(
+  place: Place,
+  capacity: Capacity,
+  current: LoadedSet | null,
+  objects: BpfObject[],
+): Promise<MapsByName> {
+  const maps: MapsByName = { ...reusable(current, capacity) };
+  for (const { file } of OBJECTS) {
+    if (file === 'explain' && !probeProgramType('syscall')) continue;
+    const object = openObject(objectPath(place, file));
+    objects.push(object);
+    object.setRodata(capacityBytes(capacity));
+    for (const table of TABLE_MAPS) object.setMaxEntries(table, 2 * capacity[table]);
+    for (const counters of COUNTER_MAPS) object.setMaxEntries(counters, capacity.counters);
+    for (const [name, map] of Object.entries(maps)) object.reuseMap(name, map);
+    await object.load();
+    for (const name of [...SHARED_MAPS, ...COUNTER_MAPS, ...TABLE_MAPS]) maps[name] ??= object.map(name);
+  }
+  return maps;
+}
+
+/** Shared maps always carry on; counters do where they are large enough. */
+function reusable(current: LoadedSet | null, capacity: Capacity): MapsByName {
+  if (current === null) return {};
+  const kept = SHARED_MAPS.map((name) => [name, current.maps[name]] as const);
+  const counters = COUNTER_MAPS.filter(() => current.capacity.counters >= capacity.counters);
+  return Object.fromEntries([...kept, ...counters.map((name) => [name, current.maps[name]] as const)]);
+}
+
+function capacityBytes(capacity: Capacity): Uint8Array {
+  const view = new DataView(new ArrayBuffer(capacityAt.size));
+  for (const table of TABLE_MAPS) view.setUint32(capacityAt[table], capacity[table], true);
+  return new Uint8Array(view.buffer);
+}
+
+function beginControl(control: BpfMap | undefined): void {
+  const view = new DataView(new ArrayBuffer(controlAt.size));
+  view.setUint32(controlAt.abi, ABI_VERSION, true);
+  view.setUint32(controlAt.event_rate, EVENT_RATE, true);
+  view.setBigUint64(controlAt.ring_half, BigInt(RING_HALF_BYTES), true);
+  control?.write(0, new Uint8Array(view.buffer));
+}
+
+/** Copies the generation in force, and the counters where their map is a new one. */
+function carryOver(current: LoadedSet, maps: MapsByName, capacity: Capacity): void {
+  const { generation } = current;
+  const tables = maps as unknown as Parameters<typeof writeSlot>[0];
+  if (generation !== 0) {
+    writeSlot(tables, capacity, generation, readSlot(current.maps, current.capacity, generation));
+  }
+  const { counters } = maps;
+  if (counters === undefined || counters === current.maps.counters) return;
+  const sums = current.maps.counters.sumPerCpu(0, current.capacity.counters);
+  writeCounters(counters, sums);
+}
+
+/** Puts sums on the first CPU of a fresh per-CPU map; words in pairs {packets, bytes}. */
+function writeCounters(counters: BpfMap, sums: BigUint64Array): void {
+  const cpus = (counters.lookup(new Uint8Array(4))?.length ?? 16) / 16;
+  const value = new BigUint64Array(2 * cpus);
+  for (let counter = 0; counter * 2 < sums.length; counter++) {
+    const packets = sums[2 * counter] ?? 0n;
+    if (packets === 0n) continue;
+    value[0] = packets;
+    value[1] = sums[2 * counter + 1] ?? 0n;
+    const key = new Uint8Array(new Uint32Array([counter]).buffer);
+    counters.update(key, new Uint8Array(value.buffer));
+  }
+}
+
+function pinSet(
+  place: Place,
+  folder: string,
+  maps: MapsByName,
+  objects: readonly BpfObject[],
+  current: LoadedSet | null,
+): void {
+  const set = join(place.pinRoot, folder);
+  if (current === null) {
+    removePin(place.pinRoot, 'shared');
+    mkdirSync(join(place.pinRoot, 'shared'), { mode: 0o700 });
+    for (const name of SHARED_MAPS) maps[name]?.pin(join(place.pinRoot, 'shared', name));
+  }
+  for (const name of [...COUNTER_MAPS, ...TABLE_MAPS]) maps[name]?.pin(join(set, name));
+  objects.forEach((object, index) => {
+    for (const name of OBJECTS[index]?.programs ?? []) object.program(name).pin(join(set, name));
+  });
+}
+
+/** How libbpf and the kernel call the attach point of each hook. */
+export const ATTACH_TYPE = {
+  sock_create: 'sockCreate',
+  connect4: 'connect4',
+  connect6: 'connect6',
+  egress: 'egress',
+  ingress: 'ingress',
+} as const satisfies Record<Hook, string>;
+
+export { HOOKS };

@@ -1,0 +1,23 @@
+// Which policy owns a cgroup, in the cgroup's own storage (struct owner).
+
+import { owner } from '../abi/layout.gen.js';
+import type { BpfMap } from './native.js';
+
+function keyOf(id: number): Uint8Array {
+  return new Uint8Array(new BigUint64Array([BigInt(id)]).buffer);
+}
+
+/** Index in the policies table of a slot, 0 = none; null when nothing was ever attached. */
+export function readOwner(owners: BpfMap, id: number, slot: number): number | null {
+  const value = owners.lookup(keyOf(id));
+  if (value === null) return null;
+  return new DataView(value.buffer, value.byteOffset).getUint32(owner.policy + 4 * slot, true);
+}
+
+/** The other slot keeps its value; packets see the old pair or the new one. */
+export function writeOwner(owners: BpfMap, id: number, slot: number, index: number): void {
+  const key = keyOf(id);
+  const value = Uint8Array.from(owners.lookup(key) ?? new Uint8Array(owner.size));
+  new DataView(value.buffer).setUint32(owner.policy + 4 * slot, index, true);
+  owners.update(key, value);
+}

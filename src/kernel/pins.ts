@@ -1,0 +1,65 @@
+// Names of our pins on bpffs. bpffs refuses dots in names.
+//
+//   PINROOT/shared/MAP              maps that live as long as anything is loaded
+//   PINROOT/set-N-BUILD/MAP, PROG   a set of programs and the tables they read
+//   PINROOT/tmp-N-BUILD/            a set being built; renamed when complete
+//   PINROOT/links/ID-HOOK           one link for each hook of each cgroup
+
+import { existsSync, readdirSync, rmSync, rmdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { HOOKS } from '../compile/state.js';
+import type { Hook } from '../compile/state.js';
+
+export interface SetName {
+  readonly folder: string;
+  readonly number: number;
+  readonly build: string;
+}
+
+/** Complete sets, oldest first; the last one is current. */
+export function listSets(pinRoot: string): SetName[] {
+  return entriesOf(pinRoot)
+    .flatMap((folder) => {
+      const match = /^set-(\d+)-([0-9a-f]+)$/.exec(folder);
+      if (match === null) return [];
+      return [{ folder, number: Number(match[1]), build: match[2] ?? '' }];
+    })
+    .sort((a, b) => a.number - b.number);
+}
+
+/** Sets whose making was cut short. */
+export function listUnfinished(pinRoot: string): string[] {
+  return entriesOf(pinRoot).filter((folder) => folder.startsWith('tmp-'));
+}
+
+export function linkName(id: number, hook: Hook): string {
+  return `${String(id)}-${hook}`;
+}
+
+export function parseLinkName(name: string): { readonly id: number; readonly hook: Hook } | null {
+  const match = /^(\d+)-(\w+)$/.exec(name);
+  const hook = HOOKS.find((known) => known === match?.[2]);
+  return hook === undefined ? null : { id: Number(match?.[1]), hook };
+}
+
+export function entriesOf(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
+}
+
+/** Removes a pin or a folder of pins below `pinRoot`; absent is fine. */
+export function removePin(pinRoot: string, name: string): void {
+  rmSync(join(pinRoot, name), { recursive: true, force: true });
+}
+
+/** Removes every pin of ours, then the folder itself. */
+export function removeAllPins(pinRoot: string): void {
+  const remove = (folder: string): void => {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) remove(path);
+      else unlinkSync(path);
+    }
+    rmdirSync(folder);
+  };
+  if (existsSync(pinRoot)) remove(pinRoot);
+}

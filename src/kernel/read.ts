@@ -1,0 +1,89 @@
+// The kernel is the only database: what is in force, read back through the pins.
+
+import { join } from 'node:path';
+import { CgfwError } from '../base/error.js';
+import type { Program } from '../compile/program.js';
+import { compareAttachments, HOOKS, NOTHING } from '../compile/state.js';
+import type { Attachment, Cgroup, Hook, State } from '../compile/state.js';
+import { listLinks } from './native.js';
+import { readOwner } from './owners.js';
+import { entriesOf, listSets, listUnfinished, parseLinkName } from './pins.js';
+import type { Place } from './place.js';
+import { LoadedSet } from './set.js';
+import { readSlot } from './slot.js';
+
+/** Reads what is loaded. `cgroups` gives the attachments their paths. */
+export function readState(
+  place: Place,
+  cgroups: readonly Cgroup[],
+  depth: 'whole' | 'names-only' = 'whole',
+): State {
+  const sets = listSets(place.pinRoot);
+  const name = sets.at(-1);
+  const unfinished = listUnfinished(place.pinRoot);
+  if (name === undefined) {
+    const strays = entriesOf(join(place.pinRoot, 'links')).map((link) => `links/${link}`);
+    return { ...NOTHING, leftovers: [...unfinished, ...strays].sort() };
+  }
+  const set = new LoadedSet(place.pinRoot, name);
+  try {
+    const { generation } = set;
+    const links = readLinks(place, set, cgroups, generation);
+    return {
+      programs: { folder: name.folder, build: name.build, capacity: set.capacity },
+      generation,
+      program: readProgram(set, generation, depth),
+      attachments: links.attachments,
+      leftovers: [...unfinished, ...sets.slice(0, -1).map((old) => old.folder), ...links.dead].sort(),
+    };
+  } finally {
+    set.close();
+  }
+}
+
+/**
+ * The program in force; null also when its tables are damaged: the plan then
+ * fills in a new generation.
+ */
+function readProgram(set: LoadedSet, generation: number, depth: 'whole' | 'names-only'): Program | null {
+  if (generation === 0) return null;
+  try {
+    return readSlot(set.maps, set.capacity, generation, depth);
+  } catch (error) {
+    if (error instanceof CgfwError && error.code === 'abi') return null;
+    throw error;
+  }
+}
+
+interface Links {
+  readonly attachments: Attachment[];
+  /** Pins whose link no longer belongs to any cgroup. */
+  readonly dead: string[];
+}
+
+function readLinks(place: Place, set: LoadedSet, cgroups: readonly Cgroup[], generation: number): Links {
+  const dead: string[] = [];
+  const byId = new Map<number, { hooks: Hook[]; outdated: Hook[] }>();
+  const current = new Map(HOOKS.map((hook) => [hook, set.program(hook).info.id]));
+  for (const link of listLinks(join(place.pinRoot, 'links'))) {
+    const parsed = parseLinkName(link.name);
+    if (parsed === null || link.error !== undefined || Number(link.cgroupId) !== parsed.id) {
+      dead.push(`links/${link.name}`);
+      continue;
+    }
+    const entry = byId.get(parsed.id) ?? { hooks: [], outdated: [] };
+    entry.hooks.push(parsed.hook);
+    if (link.progId !== current.get(parsed.hook)) entry.outdated.push(parsed.hook);
+    byId.set(parsed.id, entry);
+  }
+  const paths = new Map(cgroups.map((cgroup) => [cgroup.id, cgroup.path]));
+  const inOrder = (hooks: readonly Hook[]): Hook[] => HOOKS.filter((hook) => hooks.includes(hook));
+  const attachments = [...byId].map(([id, { hooks, outdated }]) => ({
+    id,
+    path: paths.get(id) ?? `#${String(id)}`,
+    policy: generation === 0 ? 0 : (readOwner(set.maps.owners, id, generation & 1) ?? 0),
+    hooks: inOrder(hooks),
+    outdated: inOrder(outdated),
+  }));
+  return { attachments: attachments.sort(compareAttachments), dead };
+}

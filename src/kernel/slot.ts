@@ -1,0 +1,79 @@
+// Reading and writing one slot of the tables through the maps' memory.
+
+import { decodeBlob, encodeBlob } from '../compile/blob.js';
+import type { Program } from '../compile/program.js';
+import type { Capacity, Tables } from '../compile/tables.js';
+import { CgfwError } from '../base/error.js';
+import type { BpfMap } from './native.js';
+import { slotOffset, TABLES, TEXT_HEADER } from './maps.js';
+import type { TableMap } from './maps.js';
+
+export type TableMaps = Readonly<Record<TableMap, BpfMap>>;
+
+const MAGIC = 0x77666763; // "cgfw" in little-endian order
+
+/** Writes `program` as `generation` to its slot, which no packet may be reading. */
+export function writeSlot(maps: TableMaps, capacity: Capacity, generation: number, program: Program): void {
+  const slot = generation & 1;
+  const blob = encodeBlob(program);
+  const header = new Uint32Array(TEXT_HEADER / 4);
+  const lengths = TABLES.map((table) => program.tables[table].length);
+  header.set([MAGIC, generation, blob.length, ...lengths]);
+  for (const table of TABLES) {
+    const words = program.tables[table];
+    maps[table].write(slotOffset(table, slot, capacity), bytesOf(words));
+  }
+  const offset = slotOffset('text', slot, capacity);
+  maps.text.write(offset + TEXT_HEADER, blob);
+  maps.text.write(offset, bytesOf(header));
+}
+
+/**
+ * Reads back a generation: the one in force, or the one before it for as long as
+ * no other was filled in. `depth` names-only leaves the tables empty, for
+ * commands that need no addresses. Throws `abi` when it is not there or damaged.
+ */
+export function readSlot(
+  maps: TableMaps,
+  capacity: Capacity,
+  generation: number,
+  depth: 'whole' | 'names-only' = 'whole',
+): Program {
+  const slot = generation & 1;
+  const offset = slotOffset('text', slot, capacity);
+  const header = wordsOf(maps.text.read(offset, TEXT_HEADER));
+  const [magic, written, blobLength, ...lengths] = header;
+  if (magic !== MAGIC || written !== generation || blobLength === undefined) {
+    throw new CgfwError(`the loaded tables carry no text of generation ${String(generation)}`, {
+      code: 'abi',
+      fix: 'load the policy again: cgfw down, then cgfw apply',
+    });
+  }
+  const { text, names } = decodeBlob(maps.text.read(offset + TEXT_HEADER, blobLength));
+  const read = (table: (typeof TABLES)[number], width: number): Uint8Array => {
+    const length = depth === 'whole' ? (lengths[TABLES.indexOf(table)] ?? 0) : 0;
+    return maps[table].read(slotOffset(table, slot, capacity), length * width);
+  };
+  const tables: Tables = {
+    roots: wordsOf(read('roots', 4)),
+    ranges4: wordsOf(read('ranges4', 4)),
+    ranges6: wordsOf(read('ranges6', 4)),
+    cells: halfWordsOf(read('cells', 2)),
+    services: halfWordsOf(read('services', 2)),
+    rules: wordsOf(read('rules', 4)),
+    policies: wordsOf(read('policies', 4)),
+  };
+  return { text, names, tables };
+}
+
+function bytesOf(words: Uint32Array | Uint16Array): Uint8Array {
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}
+
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+}
+
+function halfWordsOf(bytes: Uint8Array): Uint16Array {
+  return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
+}
