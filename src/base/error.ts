@@ -65,6 +65,7 @@ export const DIAGNOSTIC_CODES = [
   'protocol',
   'icmp-type',
   'selector',
+  'shadowed-selector',
   'reject-ingress',
   // sets
   'set-file',

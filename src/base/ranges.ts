@@ -1,5 +1,8 @@
 // Sets of addresses as sorted ranges: the form in which all address sets travel.
 
+import { formatAddress, maskOf, type Family, type Prefix } from './address.js';
+import { mergeWords, subtractWords, coverWords, intersectWords, findWords } from './words.js';
+
 /**
  * Disjoint, sorted, merged (never adjacent) inclusive ranges.
  * `v4` holds pairs [first, last] of host-order addresses; `v6` holds groups of
@@ -11,3 +14,122 @@ export interface AddressRanges {
 }
 
 export const NO_ADDRESSES: AddressRanges = { v4: new Uint32Array(0), v6: new Uint32Array(0) };
+
+/** Ranges in any order, overlapping or adjacent, made canonical. The input is left as it is. */
+export function mergeRanges(raw: AddressRanges): AddressRanges {
+  return { v4: mergeWords(raw.v4, 1), v6: mergeWords(raw.v6, 4) };
+}
+
+/** The ranges of some prefixes, in any order. */
+export function rangesOf(prefixes: readonly Prefix[]): AddressRanges {
+  const words = (family: Family): Uint32Array =>
+    Uint32Array.from(prefixes.filter((p) => p.family === family).flatMap((p) => [...p.first, ...p.last]));
+  return mergeRanges({ v4: words(4), v6: words(6) });
+}
+
+/** Every address that is in any of the sets. */
+export function unionRanges(sets: readonly AddressRanges[]): AddressRanges {
+  const [only] = sets;
+  if (only !== undefined && sets.length === 1) return only;
+  return mergeRanges({ v4: concat(sets.map((set) => set.v4)), v6: concat(sets.map((set) => set.v6)) });
+}
+
+function concat(parts: readonly Uint32Array[]): Uint32Array {
+  const all = new Uint32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Every address of `from` that is not in `what`. */
+export function subtractRanges(from: AddressRanges, what: AddressRanges): AddressRanges {
+  return { v4: subtractWords(from.v4, what.v4, 1), v6: subtractWords(from.v6, what.v6, 4) };
+}
+
+/** Every address that is in both. */
+export function intersectRanges(a: AddressRanges, b: AddressRanges): AddressRanges {
+  return subtractRanges(a, subtractRanges(a, b));
+}
+
+/** Whether some address is in both. */
+export function intersects(a: AddressRanges, b: AddressRanges): boolean {
+  return intersectWords(a.v4, b.v4, 1) || intersectWords(a.v6, b.v6, 4);
+}
+
+/** Whether every address of `inner` is in `outer`. */
+export function coversRanges(outer: AddressRanges, inner: AddressRanges): boolean {
+  return coverWords(outer.v4, inner.v4, 1) && coverWords(outer.v6, inner.v6, 4);
+}
+
+/** Whether one address (words as in formatAddress) is in the set. */
+export function containsAddress(ranges: AddressRanges, family: Family, words: ArrayLike<number>): boolean {
+  return family === 4 ? findWords(ranges.v4, words, 1) : findWords(ranges.v6, words, 4);
+}
+
+/** Whether there is no address in the set. */
+export function isEmpty(ranges: AddressRanges): boolean {
+  return ranges.v4.length === 0 && ranges.v6.length === 0;
+}
+
+/** How many prefixes the fewest-prefix cover of a set has, and the first `limit` of them as text. */
+export interface PrefixCover {
+  readonly count: number;
+  readonly prefixes: readonly string[];
+}
+
+/** The fewest prefixes that cover exactly these addresses, IPv4 first, in order. */
+export function toPrefixes(ranges: AddressRanges, limit = Infinity): PrefixCover {
+  const cover = { count: 0, prefixes: [] as string[] };
+  for (let i = 0; i < ranges.v4.length; i += 2) coverRange(4, ranges.v4.subarray(i, i + 2), cover, limit);
+  for (let i = 0; i < ranges.v6.length; i += 8) coverRange(6, ranges.v6.subarray(i, i + 8), cover, limit);
+  return cover;
+}
+
+function coverRange(family: Family, range: Uint32Array, cover: { count: number; prefixes: string[] }, limit: number): void {
+  const size = range.length / 2;
+  const width = 32 * size;
+  const at = range.slice(0, size);
+  const last = range.subarray(size);
+  for (;;) {
+    let host = 0;
+    while (host < width && blockFits(at, last, host + 1)) host++;
+    if (cover.count++ < limit) cover.prefixes.push(prefixText(family, at, width - host));
+    blockEnd(at, host);
+    if (at.every((word, i) => word === last[i])) return;
+    increment(at);
+  }
+}
+
+/** Whether the block of 2^host addresses at `at` is aligned and does not reach beyond `last`. */
+function blockFits(at: Uint32Array, last: Uint32Array, host: number): boolean {
+  const end = at.slice();
+  blockEnd(end, host);
+  for (let i = 0; i < at.length; i++) {
+    if (((at[i] ?? 0) & ~maskOf(32 * at.length - host - 32 * i)) !== 0) return false;
+  }
+  for (let i = 0; i < end.length; i++) {
+    const a = end[i] ?? 0;
+    const b = last[i] ?? 0;
+    if (a !== b) return a < b;
+  }
+  return true;
+}
+
+function blockEnd(at: Uint32Array, host: number): void {
+  for (let i = 0; i < at.length; i++) at[i] = (at[i] ?? 0) | ~maskOf(32 * at.length - host - 32 * i);
+}
+
+function increment(at: Uint32Array): void {
+  for (let i = at.length - 1; i >= 0; i--) {
+    at[i] = (at[i] ?? 0) + 1;
+    if (at[i] !== 0) return;
+  }
+}
+
+function prefixText(family: Family, words: Uint32Array, bits: number): string {
+  const address = formatAddress(family, words);
+  return bits === 32 * words.length ? address : `${address}/${bits}`;
+}

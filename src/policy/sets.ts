@@ -1,0 +1,180 @@
+// Named sets and services: their values, and what is wrong with their names.
+
+import type { Span } from '../base/source.js';
+import { parsePrefix, prefixOf, type Prefix } from '../base/address.js';
+import type { Diagnostic } from '../base/error.js';
+import { mergeRanges, NO_ADDRESSES, rangesOf, type AddressRanges } from '../base/ranges.js';
+import { quote } from '../base/suggest.js';
+import type { Netset } from './netset.js';
+import { parsePorts, type Points } from './ports.js';
+import { PROTOCOLS } from './protocols.js';
+import type { Report } from './report.js';
+import { child, entriesOf, itemsOf, textOf, type MapEntry, type PolicyTree, type TreeNode } from './tree.js';
+
+/** A set file that was read, or why it was not. */
+export type SetFile =
+  | { readonly kind: 'read'; /** Of the bytes, in hex. */ readonly sha256: string; readonly netset: Netset }
+  | { readonly kind: 'failed'; /** What happened, such as `no such file`. */ readonly reason: string; readonly fix?: string };
+
+/** Set files by their path as written in the policy. */
+export type SetFiles = ReadonlyMap<string, SetFile>;
+
+/** A named set that comes from a file; `guard` in per cent, 1 to 100. */
+export interface SetSource {
+  readonly name: string;
+  /** As written: relative to the policy file. */
+  readonly file: string;
+  readonly guard?: number;
+}
+
+/** One mention of a set file, in the order of the document. */
+export interface SetFileMention {
+  readonly path: string;
+  readonly at: Span;
+}
+
+export interface NamedSet {
+  readonly name: string;
+  readonly ranges: AddressRanges;
+  /** Whether the addresses come from a file and not from the operator's own hand. */
+  readonly isFile: boolean;
+}
+
+/** The built-in set: this host's loopback. */
+export const LOCALHOST: NamedSet = {
+  name: 'localhost',
+  isFile: false,
+  ranges: rangesOf([prefixOf(4, [0x7f000000], 8), prefixOf(6, [0, 0, 0, 1], 128)]),
+};
+
+/** Every set file that the document names, as written. */
+export function setFilesOf(tree: PolicyTree): readonly SetFileMention[] {
+  return entriesOf(child(tree.root, 'sets')).flatMap(({ value }) => {
+    const file = child(value, 'file');
+    const path = textOf(file);
+    return path === undefined || path === '' || file === undefined ? [] : [{ path, at: file }];
+  });
+}
+
+/** Every named set that comes from a file, with its guard. */
+export function setSourcesOf(tree: PolicyTree): readonly SetSource[] {
+  return entriesOf(child(tree.root, 'sets')).flatMap(({ key, value }) => {
+    const file = textOf(child(value, 'file'));
+    if (file === undefined) return [];
+    const share = /^([1-9][0-9]?|100)%$/.exec(textOf(child(value, 'guard')) ?? '');
+    return [{ name: key, file, ...(share === null ? {} : { guard: Number(share[1]) }) }];
+  });
+}
+
+/** The document's sets by name; one with mistakes in it is known all the same. */
+export function resolveSets(tree: PolicyTree, files: SetFiles, report: Report, add: (found: readonly Diagnostic[]) => void): ReadonlyMap<string, NamedSet> {
+  const sets = new Map<string, NamedSet>();
+  for (const entry of entriesOf(child(tree.root, 'sets'))) {
+    checkSetName(entry, report);
+    const file = child(entry.value, 'file');
+    const ranges = file === undefined ? resolveInline(entry.value, report) : resolveFile(file, files, report, add);
+    sets.set(entry.key, { name: entry.key, ranges, isFile: file !== undefined });
+  }
+  return sets;
+}
+
+function checkSetName({ key, at }: MapEntry, report: Report): void {
+  if (key === 'any' || key === 'localhost') {
+    report('reserved-name', at, `the name ${key} is built in: it stands for ${key === 'any' ? 'every address' : '127.0.0.0/8 and ::1'}`, 'choose another name');
+  } else if (parsePrefix(key).kind === 'prefix') {
+    report('reserved-name', at, `the name ${quote(key)} is an address`, 'choose a name that cannot be mistaken for an address');
+  } else {
+    checkWord(key, at, report);
+  }
+}
+
+function checkWord(key: string, at: Span, report: Report): void {
+  if (!Object.hasOwn(PROTOCOLS, key) && key !== 'proto') return;
+  report('reserved-name', at, `the name ${key} is the name of a protocol`, 'choose another name');
+}
+
+function resolveInline(node: TreeNode, report: Report): AddressRanges {
+  const prefixes: Prefix[] = [];
+  for (const item of itemsOf(node)) {
+    const text = textOf(item);
+    const prefix = text === undefined ? undefined : readPrefix(text, item, report, 'a set holds addresses and prefixes, no names');
+    if (prefix !== undefined) prefixes.push(prefix);
+  }
+  return rangesOf(prefixes);
+}
+
+/** The prefix of an item, or its mistake reported. */
+export function readPrefix(text: string, at: Span, report: Report, names: string): Prefix | undefined {
+  const prefix = parsePrefix(text);
+  if (prefix.kind === 'bad') {
+    const isName = /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(text);
+    report('address', at, `${quote(text)} ${prefix.reason}`, isName ? names : prefix.fix);
+    return undefined;
+  }
+  if (!prefix.hasHostBits) return prefix;
+  const lone = text.slice(0, text.indexOf('/'));
+  report('host-bits', at, `${text} has host bits set: it is an address in ${prefix.text}, not a prefix`, `write ${prefix.text}, or ${lone} for the one address`);
+  return undefined;
+}
+
+function resolveFile(node: TreeNode, files: SetFiles, report: Report, add: (found: readonly Diagnostic[]) => void): AddressRanges {
+  const path = textOf(node);
+  if (path === undefined || path === '') return NO_ADDRESSES;
+  const file = files.get(path);
+  if (file === undefined || file.kind === 'failed') {
+    const reason = file?.reason ?? 'it was not read';
+    report('set-file', node, `the set file ${quote(path)} cannot be used: ${reason}`, file?.fix ?? 'check the path; it is relative to the policy file');
+    return NO_ADDRESSES;
+  }
+  const { netset } = file;
+  add(netset.diagnostics);
+  const { firstNormalised: first } = netset;
+  if (first !== undefined) {
+    const count = netset.normalised === 1 ? '1 prefix has' : `${netset.normalised} prefixes have`;
+    const message = `${count} host bits set in ${quote(path)}, the first on line ${first.line}: ${quote(first.found)}`;
+    report('normalised-prefixes', node, message, `they are read as their prefix, here ${first.corrected}; correct the file to silence this`, 'warning');
+  }
+  return netset.ranges;
+}
+
+/** The document's services by name. */
+export function resolveServices(tree: PolicyTree, report: Report): ReadonlyMap<string, Points> {
+  const services = new Map<string, Points>();
+  for (const { key, at, value } of entriesOf(child(tree.root, 'services'))) {
+    if (key === 'any' || key === 'all') report('reserved-name', at, `the name ${key} stands for everything`, 'choose another name');
+    else if (/^[0-9]/.test(key)) report('reserved-name', at, `the name ${quote(key)} begins with a digit, like a port`, 'choose a name that begins with a letter');
+    else checkWord(key, at, report);
+    const points = itemsOf(value).flatMap((item) => readPorts(item, undefined, report)?.points ?? []);
+    services.set(key, { kind: 'points', points });
+  }
+  return services;
+}
+
+/** The points of an item of ports; names are looked up in the services, or refused where there are none to look in. */
+export function readPorts(item: TreeNode, services: ReadonlyMap<string, Points> | undefined, report: Report, suggest?: (name: string) => string): Points | undefined {
+  if (item.kind !== 'scalar' || (typeof item.value !== 'string' && !Number.isInteger(item.value))) return undefined;
+  const text = item.source;
+  const points = parsePorts(text);
+  if (points?.kind === 'points') {
+    if (text === 'ah' || text === 'proto/51') warnOfAh(text, item, report);
+    return points;
+  }
+  if (points !== undefined) {
+    report(points.code, item, points.message, points.fix);
+    return undefined;
+  }
+  const service = services?.get(text);
+  if (service !== undefined) return service;
+  const message = services === undefined ? `${quote(text)} is not a port; a service cannot name another service` : `there is no service ${quote(text)}`;
+  report('unknown-service', item, message, suggest?.(text) ?? 'write ports such as 443/tcp, or a protocol');
+  return undefined;
+}
+
+function warnOfAh(text: string, at: Span, report: Report): void {
+  report('protocol', at, `${text} matches IPv4 only: in IPv6 it is an extension header, and the protocol after it decides`, 'for IPv6 name that protocol, such as esp', 'warning');
+}
+
+/** Canonical point ranges of several forms. */
+export function mergePoints(parts: readonly Points[]): Uint32Array {
+  return mergeRanges({ v4: Uint32Array.from(parts.flatMap((part) => part.points.flat())), v6: NO_ADDRESSES.v6 }).v4;
+}
