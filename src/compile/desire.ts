@@ -1,6 +1,5 @@
 // From a compiled policy and the cgroups that exist to the state that ought to be.
 
-import type { CgroupPolicy } from '../policy/policy.js';
 import { ownerOf } from '../policy/selector.js';
 import { chooseCapacity, neededCapacity } from './capacity.js';
 import { encodeBlob } from './blob.js';
@@ -21,10 +20,10 @@ export interface Surroundings {
  */
 export function desire(
   program: Program,
-  policies: readonly CgroupPolicy[],
   surroundings: Surroundings,
   loaded: State,
 ): State {
+  const { policies } = program.names;
   const attachments: Attachment[] = [];
   for (const { id, path } of surroundings.cgroups) {
     const owner = ownerOf(policies, path);
