@@ -12,13 +12,12 @@ export interface Columns {
   readonly ofRule: readonly ColumnSet[];
 }
 
-/** Bitmaps over columns; only words first .. end - 1 have bits set. */
+/** The columns of one service set. */
 export interface ColumnSet {
-  readonly matching: Uint32Array;
+  /** Pairs [first, end) of columns that match. */
+  readonly runs: readonly number[];
   /** Columns in which a port decides that the packet does not show. */
-  readonly undecided: Uint32Array;
-  readonly first: number;
-  readonly end: number;
+  readonly undecided: readonly number[];
 }
 
 /**
@@ -39,7 +38,7 @@ export function divideServices(
   const cut = dividePoints([...own], `ports of ${name}`);
   const columns = new Map<ServiceSet, ColumnSet>();
   for (const set of own) columns.set(set, columnSet(set, cut));
-  const any = allColumns(cut.count);
+  const any: ColumnSet = { runs: [0, cut.count], undecided: [] };
   return {
     colOf: columnOfClass(segments, cut),
     count: cut.count,
@@ -60,30 +59,18 @@ function columnOfClass(segments: PointSegments, cut: PointSegments): Uint16Array
   return colOf;
 }
 
-function allColumns(count: number): ColumnSet {
-  const words = (count + 31) >>> 5;
-  const matching = new Uint32Array(words).fill(0xffffffff);
-  if ((count & 31) !== 0) matching[words - 1] = 2 ** (count & 31) - 1;
-  return { matching, undecided: new Uint32Array(words), first: 0, end: words };
-}
-
-function columnSet({ ranges, undecided }: ServiceSet, cut: PointSegments): ColumnSet {
-  const words = (cut.count + 31) >>> 5;
-  const set = { matching: new Uint32Array(words), undecided: new Uint32Array(words) };
-  let first = words;
-  let end = 0;
-  const mark = (bitmap: Uint32Array, from: number, to: number): void => {
-    let at = segmentAt(cut.starts, from);
-    for (; at < cut.starts.length && cut.starts[at]! <= to; at++) {
-      const word = cut.classes[at]! >>> 5;
-      bitmap[word]! |= 1 << (cut.classes[at]! & 31);
-      first = Math.min(first, word);
-      end = Math.max(end, word + 1);
+/** Columns count along the axis, so that a port range is nearly always one run. */
+function columnSet({ ranges, undecided }: ServiceSet, { starts, classes }: PointSegments): ColumnSet {
+  const runs: number[] = [];
+  for (let at = 0; at < ranges.length; at += 2) {
+    let segment = segmentAt(starts, ranges[at]!);
+    for (; segment < starts.length && starts[segment]! <= ranges[at + 1]!; segment++) {
+      const column = classes[segment]!;
+      if (runs.at(-1) === column) runs[runs.length - 1] = column + 1;
+      else runs.push(column, column + 1);
     }
-  };
-  for (let at = 0; at < ranges.length; at += 2) mark(set.matching, ranges[at]!, ranges[at + 1]!);
-  for (const point of undecided) mark(set.undecided, point, point);
-  return { ...set, first, end };
+  }
+  return { runs, undecided: undecided.map((point) => classes[segmentAt(starts, point)]!) };
 }
 
 /** The segment that holds this point. */

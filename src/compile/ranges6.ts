@@ -21,38 +21,39 @@ const UPPER_BITS = 64;
  */
 export function buildRanges6(segments: Segments, roots: RootTable, rootsBase: number): Uint32Array {
   const before = roots.nodes;
-  for (let crowded = CROWDED; ; crowded *= 4) {
-    const chunks = new Chunks(segments, roots, crowded, before + MAX_NODES);
-    if (chunks.addRoots(rootsBase)) return chunks.finished();
+  const chunks = new Chunks(segments, roots, before + MAX_NODES);
+  for (let crowded = CROWDED; !chunks.addRoots(rootsBase, crowded); crowded *= 4) {
     roots.truncate(before);
   }
+  return chunks.finished();
 }
 
 class Chunks {
   private readonly starts: Uint32Array;
   private readonly classes: Uint16Array;
   private readonly roots: RootTable;
-  private readonly crowded: number;
   private readonly maxNodes: number;
+  private crowded = 0;
   private ranges: Uint32Array<ArrayBuffer>;
   private count = 0;
   /** Entries of the chunk at hand, four words each, before they are appended. */
-  private readonly leaf: Uint32Array;
+  private leaf = new Uint32Array(0);
   private leafCount = 0;
 
-  constructor(segments: Segments, roots: RootTable, crowded: number, maxNodes: number) {
+  constructor(segments: Segments, roots: RootTable, maxNodes: number) {
     this.starts = segments.starts;
     this.classes = segments.classes;
     this.roots = roots;
-    this.crowded = crowded;
     this.maxNodes = maxNodes;
     this.ranges = new Uint32Array(segments.classes.length * 5 + 64);
-    this.leaf = new Uint32Array((crowded + 2) * 4);
   }
 
-  /** Fills all roots; false when that takes too many nodes. */
-  addRoots(rootsBase: number): boolean {
+  /** Fills all roots; false, and to be done again, when that takes too many nodes. */
+  addRoots(rootsBase: number, crowded: number): boolean {
     const { starts } = this;
+    this.crowded = crowded;
+    this.leaf = new Uint32Array((crowded + 2) * 4);
+    this.count = 0;
     const end = this.classes.length - 1;
     let from = 0;
     for (let root = 0; root < 65536; root++) {

@@ -1,11 +1,13 @@
 // Address classes as one direction sees them.
 
-import type { Direction, Rule } from '../policy/policy.js';
+import type { Direction } from '../policy/policy.js';
+import { hashOf } from './heap.js';
 
-/** For each list the classes that belong to it: list l has members[offsets[l] .. offsets[l + 1]). */
+/** The address classes of each list. */
 export interface ListClasses {
-  readonly offsets: Uint32Array;
-  readonly members: Uint16Array;
+  readonly ofList: readonly Uint16Array[];
+  /** By list: the first list with the same classes. */
+  readonly same: readonly number[];
   readonly classCount: number;
 }
 
@@ -22,102 +24,110 @@ export function listClasses(
   classes.forEach((lists, id) => {
     for (const list of lists) members[next[list]!++] = id;
   });
-  return { offsets, members, classCount: classes.length };
+  const ofList = Array.from({ length: listCount }, (_, list) =>
+    members.subarray(offsets[list]!, offsets[list + 1]!),
+  );
+  return { ofList, same: firstEqual(ofList), classCount: classes.length };
+}
+
+/** For each array the index of the first with equal content. */
+function firstEqual(arrays: readonly Uint16Array[]): number[] {
+  const byHash = new Map<number, number[]>();
+  return arrays.map((array, index) => {
+    const hash = hashOf(array);
+    const known = byHash.get(hash) ?? [];
+    const equal = known.find((other) => isEqual(arrays[other]!, array));
+    if (equal !== undefined) return equal;
+    byHash.set(hash, [...known, index]);
+    return index;
+  });
+}
+
+function isEqual(a: Uint16Array, b: Uint16Array): boolean {
+  return a.length === b.length && a.every((value, at) => value === b[at]);
+}
+
+/** The rules of a direction that name the same addresses, in order. */
+export interface RuleGroup {
+  readonly rules: number[];
+  /** Its address classes, in any order; null = every address. */
+  readonly classes: Uint16Array | null;
 }
 
 /** How a direction divides the address classes. */
 export interface Rows {
   /** By class: its row. Row 0 is for classes that no rule names. */
   readonly rowOf: Uint16Array;
-  readonly count: number;
-  /** By rule: the rows it matches, or any. */
-  readonly ofRule: readonly (Uint32Array | 'any')[];
+  /** By row: the groups that match there. */
+  readonly groups: readonly (readonly RuleGroup[])[];
 }
 
-/**
- * Gives classes that the same rules name the same row. Costs what the lists of
- * this direction hold, plus one filled array of a cell for each class.
- */
-export function divideClasses(direction: Direction, lists: ListClasses): Rows {
-  const sets = new Map<string, Uint16Array>();
-  const keys = direction.rules.map((rule) => addressKey(rule));
-  direction.rules.forEach((rule, at) => {
-    const key = keys[at]!;
-    if (key !== null && !sets.has(key)) sets.set(key, classesOf(rule, lists));
+/** Puts rules that name the same addresses together. */
+export function groupRules(direction: Direction, lists: ListClasses): RuleGroup[] {
+  const groups = new Map<string, RuleGroup>();
+  direction.rules.forEach((rule, index) => {
+    const own = rule.lists === 'any' ? null : distinct(rule.lists.map((list) => lists.same[list]!));
+    const key = own === null ? 'any' : own.join();
+    const group = groups.get(key);
+    if (group !== undefined) group.rules.push(index);
+    else groups.set(key, { rules: [index], classes: own && union(own, lists) });
   });
-  const { rowOf, count } = refine([...sets.values()], lists.classCount);
-  const rows = new Map<string, Uint32Array>();
-  for (const [key, members] of sets) rows.set(key, rowsOf(members, rowOf, count));
-  return { rowOf, count, ofRule: keys.map((key) => (key === null ? 'any' : rows.get(key)!)) };
+  return [...groups.values()];
 }
 
-function addressKey(rule: Rule): string | null {
-  return rule.lists === 'any' ? null : rule.lists.join();
+function distinct(values: readonly number[]): number[] {
+  return [...new Set(values)].sort((a, b) => a - b);
 }
 
-/** Classes in any of the rule's lists, each once. */
-function classesOf(rule: Rule, { offsets, members }: ListClasses): Uint16Array {
-  if (rule.lists === 'any') throw new Error('any has no lists');
-  const parts = rule.lists.map((list) => members.subarray(offsets[list]!, offsets[list + 1]!));
-  if (parts.length === 1) return parts[0]!;
+function union(lists: readonly number[], { ofList }: ListClasses): Uint16Array {
+  if (lists.length === 1) return ofList[lists[0]!]!;
   const all = new Set<number>();
-  for (const part of parts) for (const id of part) all.add(id);
+  for (const list of lists) for (const id of ofList[list]!) all.add(id);
   return Uint16Array.from(all);
 }
 
 /**
- * Partition refinement: all classes begin in block 0; each set splits every
- * block that it holds in part. Exact, and linear in the size of the sets.
+ * Gives classes that the same groups name the same row. Costs what the groups
+ * hold, plus one filled array with a cell for each class.
  */
-function refine(sets: readonly Uint16Array[], classCount: number) {
-  const blockOf = new Uint32Array(classCount);
-  let splitBy = new Int32Array(1024).fill(-1);
-  let splitTo = new Uint32Array(1024);
-  let blocks = 1;
-  sets.forEach((members, set) => {
-    const before = blocks;
-    if (before + members.length > splitBy.length) {
-      splitBy = new Int32Array((before + members.length) * 2).fill(-1);
-      splitTo = new Uint32Array(splitBy.length);
-    }
-    for (const id of members) {
+export function divideClasses(groups: readonly RuleGroup[], classCount: number): Rows {
+  const { blockOf, blocks } = refine(groups, classCount);
+  const rowOfBlock = new Int32Array(blocks).fill(-1);
+  rowOfBlock[0] = 0;
+  const rowOf = new Uint16Array(classCount);
+  const everywhere = groups.filter(({ classes }) => classes === null);
+  const rows: RuleGroup[][] = [[...everywhere]];
+  for (const group of groups) {
+    for (const id of group.classes ?? []) {
       const block = blockOf[id]!;
-      if (splitBy[block] !== set) {
-        splitBy[block] = set;
+      if (rowOfBlock[block]! < 0) rowOfBlock[block] = rows.push([...everywhere]) - 1;
+      const row = rowOfBlock[block]!;
+      rowOf[id] = row;
+      if (rows[row]!.at(-1) !== group) rows[row]!.push(group);
+    }
+  }
+  return { rowOf, groups: rows };
+}
+
+/**
+ * Partition refinement: all classes begin in block 0; each group splits every
+ * block that it holds in part. Exact, and linear in what the groups hold. A
+ * block that lost all its classes stays, empty.
+ */
+function refine(groups: readonly RuleGroup[], classCount: number) {
+  const blockOf = new Uint32Array(classCount);
+  const splitBy: (RuleGroup | undefined)[] = [];
+  const splitTo: number[] = [];
+  let blocks = 1;
+  for (const group of groups) {
+    for (const id of group.classes ?? []) {
+      const block = blockOf[id]!;
+      if (splitBy[block] !== group) {
+        splitBy[block] = group;
         splitTo[block] = blocks++;
       }
       blockOf[id] = splitTo[block]!;
     }
-  });
-  return numberRows(blockOf, sets, blocks);
-}
-
-/** Rows by first appearance; the blocks that lost all their classes have none. */
-function numberRows(blockOf: Uint32Array, sets: readonly Uint16Array[], blocks: number) {
-  const rowOfBlock = new Int32Array(blocks).fill(-1);
-  rowOfBlock[0] = 0;
-  const rowOf = new Uint16Array(blockOf.length);
-  let count = 1;
-  for (const members of sets) {
-    for (const id of members) {
-      const block = blockOf[id]!;
-      if (rowOfBlock[block]! < 0) rowOfBlock[block] = count++;
-      rowOf[id] = rowOfBlock[block]!;
-    }
   }
-  return { rowOf, count };
-}
-
-function rowsOf(members: Uint16Array, rowOf: Uint16Array, count: number): Uint32Array {
-  const isIn = new Uint8Array(count);
-  const rows = new Uint32Array(Math.min(count, members.length));
-  let length = 0;
-  for (const id of members) {
-    const row = rowOf[id]!;
-    if (isIn[row] === 0) {
-      isIn[row] = 1;
-      rows[length++] = row;
-    }
-  }
-  return rows.slice(0, length);
+  return { blockOf, blocks };
 }
