@@ -46,7 +46,7 @@ function turnAll(classes: Names['classes'], ranges: readonly RangeList[]): Visit
 /** Binary search in ascending lists. */
 function isIn(lists: readonly number[], list: number): boolean {
   let low = 0;
-  for (let high = lists.length; low < high; ) {
+  for (let high = lists.length; low < high;) {
     const middle = (low + high) >>> 1;
     if (lists[middle]! < list) low = middle + 1;
     else high = middle;

@@ -49,7 +49,11 @@ export interface Decoded {
  */
 export function decodeBlob(blob: Uint8Array): Decoded {
   const lengths = readHeader(blob);
-  const body = Buffer.from(blob.buffer, blob.byteOffset + HEADER_BYTES, lengths.text + lengths.stored);
+  const body = Buffer.from(
+    blob.buffer,
+    blob.byteOffset + HEADER_BYTES,
+    lengths.text + lengths.stored,
+  );
   if (crc32(body) !== lengths.checksum) throw damaged('its checksum does not match');
   const stored = body.subarray(lengths.text);
   try {

@@ -66,7 +66,9 @@ export function chooseCapacity(needed: Capacity, loaded: Capacity | null): Capac
 }
 
 function fits(needed: Capacity, loaded: Capacity): boolean {
-  return (Object.keys(needed) as (keyof Capacity)[]).every((table) => needed[table] <= loaded[table]);
+  return (Object.keys(needed) as (keyof Capacity)[]).every(
+    (table) => needed[table] <= loaded[table],
+  );
 }
 
 /** The roots of both families are always there: only the nodes above them grow by doubling. */

@@ -1,7 +1,14 @@
 // All address lists flattened into one partition of the address space.
 
 import type { AddressList } from '../policy/policy.js';
-import { figure, MAX_CLASSES, MAX_MEMBERSHIPS, MAX_RANGES4, MAX_RANGES6, tooBig } from './limits.js';
+import {
+  figure,
+  MAX_CLASSES,
+  MAX_MEMBERSHIPS,
+  MAX_RANGES4,
+  MAX_RANGES6,
+  tooBig,
+} from './limits.js';
 import { Membership } from './membership.js';
 import { sweep4 } from './sweep4.js';
 import { sweep6 } from './sweep6.js';
@@ -71,9 +78,15 @@ export class ClassIds {
  */
 export function flatten(lists: readonly AddressList[]): Partition {
   const ids = new ClassIds(lists.length, 'address lists');
-  const v4 = sweep4(lists.map((list) => list.ranges.v4), ids);
+  const v4 = sweep4(
+    lists.map((list) => list.ranges.v4),
+    ids,
+  );
   checkRanges('IPv4', v4.classes.length, MAX_RANGES4);
-  const v6 = sweep6(lists.map((list) => list.ranges.v6), ids);
+  const v6 = sweep6(
+    lists.map((list) => list.ranges.v6),
+    ids,
+  );
   checkRanges('IPv6', v6.classes.length, MAX_RANGES6);
   let memberships = 0;
   for (const id of ids.sets) memberships += ids.membership.countOf(id);

@@ -60,7 +60,10 @@ function columnOfClass(segments: PointSegments, cut: PointSegments): Uint16Array
 }
 
 /** Columns count along the axis, so that a port range is nearly always one run. */
-function columnSet({ ranges, undecided }: ServiceSet, { starts, classes }: PointSegments): ColumnSet {
+function columnSet(
+  { ranges, undecided }: ServiceSet,
+  { starts, classes }: PointSegments,
+): ColumnSet {
   const runs: number[] = [];
   for (let at = 0; at < ranges.length; at += 2) {
     let segment = segmentAt(starts, ranges[at]!);
@@ -76,7 +79,7 @@ function columnSet({ ranges, undecided }: ServiceSet, { starts, classes }: Point
 /** The segment that holds this point. */
 function segmentAt(starts: Uint32Array, point: number): number {
   let low = 0;
-  for (let high = starts.length; high - low > 1; ) {
+  for (let high = starts.length; high - low > 1;) {
     const middle = (low + high) >>> 1;
     if (starts[middle]! <= point) low = middle;
     else high = middle;

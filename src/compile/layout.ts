@@ -1,4 +1,8 @@
-// Constants of the table layout (bpf/abi.h), as the compiler and its readers use them.
+// Constants of the table layout (bpf/abi.h), as the compiler and its readers use
+// them. Structs and enums come from the generated layout; macros have no BTF and
+// are written here again.
+
+import { action, direction, direction_index, log_level, policy } from '../abi/layout.gen.js';
 
 export const BLOCK_SIZE = 4096;
 
@@ -14,22 +18,36 @@ export const POLICY_AUDIT = 1;
 export const POLICY_RAW_DENY = 2;
 export const DIRECTION_OPEN = 1;
 
-/** 32-bit words in struct policy, and where its directions begin. */
-export const POLICY_WORDS = 18;
-export const DIRECTION_WORDS = 8;
+const WORD_BYTES = 4;
+
+/** 32-bit words in struct policy. */
+export const POLICY_WORDS = policy.size / WORD_BYTES;
 
 /** Word of struct policy at which a direction begins. */
-export const DIRECTION_OFFSET = { egress: 2, ingress: 2 + DIRECTION_WORDS } as const;
+export const DIRECTION_OFFSET = {
+  egress: (policy.direction + direction.size * direction_index.EGRESS) / WORD_BYTES,
+  ingress: (policy.direction + direction.size * direction_index.INGRESS) / WORD_BYTES,
+} as const;
 
-/** Words of struct direction, in order. */
-export const ROW_BASE = 0;
-export const COL_BASE = 1;
-export const CELL_BASE = 2;
-export const COLS = 3;
-export const RULE_BASE = 4;
-export const DEFAULT_RULE = 5;
-export const UNPARSABLE_RULE = 6;
-export const DIRECTION_FLAGS = 7;
+/** Words of struct direction. */
+export const ROW_BASE = direction.row_base / WORD_BYTES;
+export const COL_BASE = direction.col_base / WORD_BYTES;
+export const CELL_BASE = direction.cell_base / WORD_BYTES;
+export const COLS = direction.cols / WORD_BYTES;
+export const RULE_BASE = direction.rule_base / WORD_BYTES;
+export const DEFAULT_RULE = direction.default_rule / WORD_BYTES;
+export const UNPARSABLE_RULE = direction.unparsable_rule / WORD_BYTES;
+export const DIRECTION_FLAGS = direction.flags / WORD_BYTES;
 
-export const ACTION_CODE = { allow: 0, drop: 1, reject: 2 } as const;
-export const LOG_CODE = { none: 0, denied: 1, new: 2, all: 3 } as const;
+export const ACTION_CODE = {
+  allow: action.ACTION_ALLOW,
+  drop: action.ACTION_DROP,
+  reject: action.ACTION_REJECT,
+} as const;
+
+export const LOG_CODE = {
+  none: log_level.LOG_NONE,
+  denied: log_level.LOG_DENIED,
+  new: log_level.LOG_NEW,
+  all: log_level.LOG_ALL,
+} as const;

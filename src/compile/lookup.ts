@@ -48,7 +48,8 @@ export function verdictOf(
 
 function classOf4({ roots, ranges4 }: Tables, address: number): number {
   let entry = address >>> 16;
-  if (roots[entry * 2 + 1] === ROOT_NODE) entry = nodeEntry(roots[entry * 2]!, (address >>> 8) & 255);
+  if (roots[entry * 2 + 1] === ROOT_NODE)
+    entry = nodeEntry(roots[entry * 2]!, (address >>> 8) & 255);
   const first = roots[entry * 2]!;
   const count = roots[entry * 2 + 1]!;
   if (count === 0) return first;
@@ -65,7 +66,9 @@ function classOf6({ roots, ranges6 }: Tables, words: AddressWords): number {
   const first = roots[entry * 2]!;
   const count = roots[entry * 2 + 1]!;
   if (count === 0) return first;
-  const upper = lastNotAbove(first, count, (at) => isStartAtMost(ranges6, at, words[0]!, words[1]!));
+  const upper = lastNotAbove(first, count, (at) =>
+    isStartAtMost(ranges6, at, words[0]!, words[1]!),
+  );
   const value = ranges6[upper * 4 + 2]!;
   const lowerCount = ranges6[upper * 4 + 3]!;
   if (lowerCount === 0) return value;
@@ -83,7 +86,7 @@ function isStartAtMost(ranges6: Uint32Array, at: number, high: number, low: numb
 /** The last of `count` entries from `first` for which the claim holds; it holds for the first. */
 function lastNotAbove(first: number, count: number, isAtMost: (at: number) => boolean): number {
   let low = first;
-  for (let high = first + count; high - low > 1; ) {
+  for (let high = first + count; high - low > 1;) {
     const middle = (low + high) >>> 1;
     if (isAtMost(middle)) low = middle;
     else high = middle;

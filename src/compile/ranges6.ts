@@ -129,10 +129,7 @@ class Chunks {
     const at = segment * 4;
     const { starts } = this;
     return (
-      starts[at] === high &&
-      starts[at + 1] === low &&
-      starts[at + 2] === 0 &&
-      starts[at + 3] === 0
+      starts[at] === high && starts[at + 1] === low && starts[at + 2] === 0 && starts[at + 3] === 0
     );
   }
 

@@ -1,13 +1,7 @@
 // The rules table: what each rule does, what it is called, where it counts.
 
 import { createHash } from 'node:crypto';
-import type {
-  Action,
-  CgroupPolicy,
-  DirectionName,
-  Policy,
-  Rule,
-} from '../policy/policy.js';
+import type { Action, CgroupPolicy, DirectionName, Policy, Rule } from '../policy/policy.js';
 import { ACTION_CODE, LOG_CODE } from './layout.js';
 import type { CounterIds, RuleName } from './program.js';
 
@@ -67,22 +61,27 @@ type Entry = Omit<RuleName, 'policy' | 'key' | 'counter' | 'lists'> & {
 
 function directionEntries(own: CgroupPolicy, direction: DirectionName): Entry[] {
   const { rules, default: action, defaultLine: line } = own[direction];
-  const unwritten = { direction, index: -1, line, log: own.log, addresses: 'any', services: 'any' } as const;
+  const unwritten = {
+    direction,
+    index: -1,
+    line,
+    log: own.log,
+    addresses: 'any',
+    services: 'any',
+  } as const;
   return [
-    ...rules.map(
-      (rule, index): Entry => ({
-        direction,
-        kind: 'rule',
-        index,
-        name: rule.name ?? String(index),
-        line: rule.line,
-        action: rule.action,
-        log: rule.log,
-        summary: rule.summary,
-        addresses: rule.lists,
-        services: rule.services,
-      }),
-    ),
+    ...rules.map((rule, index): Entry => ({
+      direction,
+      kind: 'rule',
+      index,
+      name: rule.name ?? String(index),
+      line: rule.line,
+      action: rule.action,
+      log: rule.log,
+      summary: rule.summary,
+      addresses: rule.lists,
+      services: rule.services,
+    })),
     { ...unwritten, kind: 'default', name: 'default', action, summary: `${action} by default` },
     {
       ...unwritten,

@@ -78,8 +78,7 @@ export class ServiceSets {
 /** Points of protocols that these ranges name in part: see ServiceSet.undecided. */
 export function undecidedPoints(ranges: Uint32Array): number[] {
   return PORTED.filter(
-    ({ first, last, unread }) =>
-      touches(ranges, first, last) && !touches(ranges, unread, unread),
+    ({ first, last, unread }) => touches(ranges, first, last) && !touches(ranges, unread, unread),
   ).map(({ unread }) => unread);
 }
 
@@ -102,7 +101,7 @@ export function dividePoints(sets: readonly ServiceSet[], what: string): PointSe
   const starts = new Uint32Array(events.length + 1);
   const classes = new Uint16Array(events.length + 1);
   let count = 1;
-  for (let at = 0; at < events.length; ) {
+  for (let at = 0; at < events.length;) {
     const position = Math.floor(events[at]! / members);
     for (; at < events.length && Math.floor(events[at]! / members) === position; at++) {
       ids.membership.toggle(events[at]! % members);

@@ -92,7 +92,11 @@ const UNCLAIMED = 0xffffffff;
  * where a claim is the rule's number * 2, plus 1 where a port decides that the
  * packet does not show. The least claim wins.
  */
-function claimsOf(group: RuleGroup, columns: readonly ColumnSet[], scratch: Uint32Array): Uint32Array {
+function claimsOf(
+  group: RuleGroup,
+  columns: readonly ColumnSet[],
+  scratch: Uint32Array,
+): Uint32Array {
   let low = scratch.length;
   let high = 0;
   scratch.fill(UNCLAIMED);

@@ -9,7 +9,9 @@ import type { Packet } from './reference.js';
 /** One range of either family: first and last, most significant word first. */
 type Range = readonly [first: readonly number[], last: readonly number[]];
 
-const BASES4 = [0, 0x0a000000, 0x0a00ff00, 0x0a010000, 0x7fffffff, 0x80000000, 0xfffeffff, 0xffffffff];
+const BASES4 = [
+  0, 0x0a000000, 0x0a00ff00, 0x0a010000, 0x7fffffff, 0x80000000, 0xfffeffff, 0xffffffff,
+];
 const LENGTHS4 = [0, 1, 7, 8, 9, 15, 16, 17, 22, 23, 24, 25, 30, 31, 32];
 const BASES6 = [
   [0, 0, 0, 0],
@@ -22,11 +24,22 @@ const BASES6 = [
   [0x7fffffff, 0xffffffff, 0xffffffff, 0xffffffff],
   [0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff],
 ];
-const LENGTHS6 = [0, 1, 3, 15, 16, 17, 24, 32, 33, 40, 47, 48, 56, 63, 64, 65, 72, 96, 112, 127, 128];
+const LENGTHS6 = [
+  0, 1, 3, 15, 16, 17, 24, 32, 33, 40, 47, 48, 56, 63, 64, 65, 72, 96, 112, 127, 128,
+];
 
-const word = fc.oneof(fc.constantFrom(0, 1, 0xff, 0xffff, 0x10000, 0xfffffffe, 0xffffffff), fc.nat(0xffffffff));
-const address4 = fc.oneof(fc.constantFrom(...BASES4).map((base) => [base]), word.map((w) => [w]));
-const address6 = fc.oneof(fc.constantFrom(...BASES6), fc.tuple(fc.constantFrom(0x20010db8, 0xfe800000), word, word, word));
+const word = fc.oneof(
+  fc.constantFrom(0, 1, 0xff, 0xffff, 0x10000, 0xfffffffe, 0xffffffff),
+  fc.nat(0xffffffff),
+);
+const address4 = fc.oneof(
+  fc.constantFrom(...BASES4).map((base) => [base]),
+  word.map((w) => [w]),
+);
+const address6 = fc.oneof(
+  fc.constantFrom(...BASES6),
+  fc.tuple(fc.constantFrom(0x20010db8, 0xfe800000), word, word, word),
+);
 
 function prefix(address: readonly number[], length: number): Range {
   const masks = address.map((_, i) => maskOf(Math.max(0, Math.min(32, length - i * 32))));
@@ -62,17 +75,35 @@ const stride = fc.constantFrom(2, 3, 16, 256, 257, 4096, 65536, 1 << 24);
 
 const ranges4: fc.Arbitrary<Range[]> = fc
   .tuple(
-    some(fc.tuple(address4, fc.constantFrom(...LENGTHS4)).map(([a, n]) => prefix(a, n)), 6),
-    some(fc.tuple(address4, address4).map(([a, b]) => ordered(a, b)), 1),
-    some(fc.tuple(address4, count, stride).map(([a, n, s]) => burst(a, 0, n, s)), 1),
+    some(
+      fc.tuple(address4, fc.constantFrom(...LENGTHS4)).map(([a, n]) => prefix(a, n)),
+      6,
+    ),
+    some(
+      fc.tuple(address4, address4).map(([a, b]) => ordered(a, b)),
+      1,
+    ),
+    some(
+      fc.tuple(address4, count, stride).map(([a, n, s]) => burst(a, 0, n, s)),
+      1,
+    ),
   )
   .map(([prefixes, spans, bursts]) => [...prefixes, ...spans, ...bursts.flat()]);
 
 const ranges6: fc.Arbitrary<Range[]> = fc
   .tuple(
-    some(fc.tuple(address6, fc.constantFrom(...LENGTHS6)).map(([a, n]) => prefix(a, n)), 6),
-    some(fc.tuple(address6, address6).map(([a, b]) => ordered(a, b)), 1),
-    some(fc.tuple(address6, fc.nat(3), count, stride).map(([a, w, n, s]) => burst(a, w, n, s)), 2),
+    some(
+      fc.tuple(address6, fc.constantFrom(...LENGTHS6)).map(([a, n]) => prefix(a, n)),
+      6,
+    ),
+    some(
+      fc.tuple(address6, address6).map(([a, b]) => ordered(a, b)),
+      1,
+    ),
+    some(
+      fc.tuple(address6, fc.nat(3), count, stride).map(([a, w, n, s]) => burst(a, w, n, s)),
+      2,
+    ),
   )
   .map(([prefixes, spans, bursts]) => [...prefixes, ...spans, ...bursts.flat()]);
 
@@ -84,7 +115,19 @@ export const arbitraryRanges: fc.Arbitrary<AddressRanges> = fc
   );
 
 const PROTOCOLS = [1, 6, 17, 47, 58, 132].map((protocol) => POINT_PROTO + protocol);
-const EDGES = [0, 1, 80, 443, 65535, POINT_UDP, POINT_UDP + 53, POINT_ICMP, POINT_ICMP + 8, POINT_ICMPV6, POINT_ICMPV6 + 255];
+const EDGES = [
+  0,
+  1,
+  80,
+  443,
+  65535,
+  POINT_UDP,
+  POINT_UDP + 53,
+  POINT_ICMP,
+  POINT_ICMP + 8,
+  POINT_ICMPV6,
+  POINT_ICMPV6 + 255,
+];
 const point = fc.oneof(fc.constantFrom(...EDGES, ...PROTOCOLS, POINTS - 1), fc.nat(POINTS - 1));
 
 /** Pairs on the axis, sorted and disjoint; some reach over the border of a protocol. */
@@ -97,13 +140,14 @@ const arbitraryServices: fc.Arbitrary<Uint32Array | 'any'> = fc.oneof(
         minLength: 1,
         maxLength: 4,
       })
-      .map((pairs) =>
-        mergeRanges({
-          v4: Uint32Array.from(
-            pairs.flatMap(([first, length]) => [first, Math.min(POINTS - 1, first + length)]),
-          ),
-          v6: new Uint32Array(0),
-        }).v4,
+      .map(
+        (pairs) =>
+          mergeRanges({
+            v4: Uint32Array.from(
+              pairs.flatMap(([first, length]) => [first, Math.min(POINTS - 1, first + length)]),
+            ),
+            v6: new Uint32Array(0),
+          }).v4,
       ),
   },
 );
@@ -121,7 +165,10 @@ function arbitraryDirection(
   const rule = fc.record({
     action,
     log,
-    lists: fc.oneof({ weight: 1, arbitrary: fc.constant('any' as const) }, { weight: 4, arbitrary: indices }),
+    lists: fc.oneof(
+      { weight: 1, arbitrary: fc.constant('any' as const) },
+      { weight: 4, arbitrary: indices },
+    ),
     services: arbitraryServices,
   });
   return fc
@@ -144,7 +191,11 @@ export function arbitraryPolicy(maxRules = 12): fc.Arbitrary<Policy> {
       mode: fc.constantFrom('enforce', 'audit'),
       log,
       raw: fc.constantFrom('allow', 'deny'),
-      egress: arbitraryDirection(lists.length, maxRules, fc.constantFrom('allow', 'drop', 'reject')),
+      egress: arbitraryDirection(
+        lists.length,
+        maxRules,
+        fc.constantFrom('allow', 'drop', 'reject'),
+      ),
       ingress: arbitraryDirection(lists.length, maxRules, fc.constantFrom('allow', 'drop')),
     });
     return fc.array(own, { minLength: 1, maxLength: 3 }).map((policies) => ({
@@ -174,8 +225,13 @@ type Remote = Pick<Packet, 'family' | 'words'>;
 function remote4({ lists }: Policy): fc.Arbitrary<Remote> {
   const edges = lists.flatMap(({ ranges }) => [...ranges.v4]);
   const words = fc.oneof(
-    ...(edges.length === 0 ? [] : [fc.tuple(fc.constantFrom(...edges), fc.integer({ min: -1, max: 1 }))
-      .map(([edge, beside]) => [(edge + beside) >>> 0])]),
+    ...(edges.length === 0
+      ? []
+      : [
+          fc
+            .tuple(fc.constantFrom(...edges), fc.integer({ min: -1, max: 1 }))
+            .map(([edge, beside]) => [(edge + beside) >>> 0]),
+        ]),
     address4,
   );
   return words.map((w) => ({ family: 4, words: w }));
@@ -186,8 +242,13 @@ function remote6({ lists }: Policy): fc.Arbitrary<Remote> {
     Array.from({ length: v6.length / 4 }, (_, i) => [...v6.subarray(i * 4, i * 4 + 4)]),
   );
   const words = fc.oneof(
-    ...(edges.length === 0 ? [] : [fc.tuple(fc.constantFrom(...edges), fc.integer({ min: -1, max: 1 }))
-      .map(([edge, beside]) => addTo(edge, beside))]),
+    ...(edges.length === 0
+      ? []
+      : [
+          fc
+            .tuple(fc.constantFrom(...edges), fc.integer({ min: -1, max: 1 }))
+            .map(([edge, beside]) => addTo(edge, beside)),
+        ]),
     address6,
   );
   return words.map((w) => ({ family: 6, words: w }));

@@ -3,9 +3,15 @@ import { decodeBlob, encodeBlob } from '../../src/compile/blob.js';
 import { compile } from '../../src/compile/compile.js';
 import { cgroupPolicy, direction, policyOf, rule } from './build.js';
 
-const small = compile({ ...policyOf([], [cgroupPolicy('web')]), text: 'version: 1 # é €\n' }, new Map());
+const small = compile(
+  { ...policyOf([], [cgroupPolicy('web')]), text: 'version: 1 # é €\n' },
+  new Map(),
+);
 const rules = Array.from({ length: 2000 }, (_, i) => rule('allow', 'any', [i, i]));
-const large = compile(policyOf([], [cgroupPolicy('web', { egress: direction('drop', ...rules) })]), new Map());
+const large = compile(
+  policyOf([], [cgroupPolicy('web', { egress: direction('drop', ...rules) })]),
+  new Map(),
+);
 
 t.test('text and names come back as they went in', async (t) => {
   for (const program of [small, large]) {

@@ -3,9 +3,9 @@ import t from 'tap';
 import { Membership } from '../../src/compile/membership.js';
 
 t.test('two sets have the same id exactly when they have the same members', async () => {
-  const steps = fc.integer({ min: 1, max: 400 }).chain((size) =>
-    fc.tuple(fc.constant(size), fc.array(fc.nat(size - 1), { maxLength: 200 })),
-  );
+  const steps = fc
+    .integer({ min: 1, max: 400 })
+    .chain((size) => fc.tuple(fc.constant(size), fc.array(fc.nat(size - 1), { maxLength: 200 })));
   fc.assert(
     fc.property(steps, ([size, members]) => {
       const membership = new Membership(size);

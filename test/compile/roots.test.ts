@@ -37,8 +37,7 @@ t.test('each list can be rebuilt exactly from the tables', async (t) => {
       const { tables, names } = compileLists(...ranges);
       const all = allListRanges(tables, names);
       return ranges.every(
-        (each, i) =>
-          isSame(each, all[i]!) && (i > 0 || isSame(each, listRanges(tables, names, i))),
+        (each, i) => isSame(each, all[i]!) && (i > 0 || isSame(each, listRanges(tables, names, i))),
       );
     }),
     { seed, numRuns: 60 },
@@ -52,7 +51,10 @@ function isSame(a: AddressRanges, b: AddressRanges): boolean {
 
 t.test('the class of an address names the lists that hold it, and no others', async (t) => {
   const cases = fc.array(arbitraryRanges, { minLength: 1, maxLength: 5 }).chain((ranges) => {
-    const policy = policyOf(ranges.map((each, i) => list(`list${i}`, each)), [cgroupPolicy('a')]);
+    const policy = policyOf(
+      ranges.map((each, i) => list(`list${i}`, each)),
+      [cgroupPolicy('a')],
+    );
     return fc.tuple(fc.constant(ranges), fc.array(arbitraryPacket(policy), { minLength: 200 }));
   });
   fc.assert(
@@ -60,7 +62,9 @@ t.test('the class of an address names the lists that hold it, and no others', as
       const { tables, names } = compileLists(...ranges);
       return packets.every(({ family, words }) => {
         const found = names.classes[classOf(tables, family, words)]!;
-        const holding = ranges.flatMap((each, i) => (containsAddress(each, family, words) ? [i] : []));
+        const holding = ranges.flatMap((each, i) =>
+          containsAddress(each, family, words) ? [i] : [],
+        );
         return found.join() === holding.join();
       });
     }),
@@ -70,20 +74,26 @@ t.test('the class of an address names the lists that hold it, and no others', as
 });
 
 t.test('the same policy gives the same bytes', async (t) => {
-  const [ranges] = fc.sample(fc.array(arbitraryRanges, { minLength: 4, maxLength: 4 }), { seed, numRuns: 1 });
+  const [ranges] = fc.sample(fc.array(arbitraryRanges, { minLength: 4, maxLength: 4 }), {
+    seed,
+    numRuns: 1,
+  });
   const first = compileLists(...ranges!);
   const second = compileLists(...ranges!);
   t.same(first, second);
 });
 
-t.test('a crowded /16 becomes a node, and no chunk is searched in more than six steps', async (t) => {
-  const hosts = Array.from({ length: 32768 }, (_, i) => 0x0a000000 + i * 2);
-  const { tables, names } = compileLists(ranges4(...hosts.flatMap((host) => [host, host])));
-  t.equal(nodeCount(tables), 1);
-  t.ok(longestChunk(tables, 0, 65536) <= 64);
-  t.ok(longestChunk(tables, NODES, NODES + 256) <= 256);
-  t.equal(listRanges(tables, names, 0).v4.length, 65536);
-});
+t.test(
+  'a crowded /16 becomes a node, and no chunk is searched in more than six steps',
+  async (t) => {
+    const hosts = Array.from({ length: 32768 }, (_, i) => 0x0a000000 + i * 2);
+    const { tables, names } = compileLists(ranges4(...hosts.flatMap((host) => [host, host])));
+    t.equal(nodeCount(tables), 1);
+    t.ok(longestChunk(tables, 0, 65536) <= 64);
+    t.ok(longestChunk(tables, NODES, NODES + 256) <= 256);
+    t.equal(listRanges(tables, names, 0).v4.length, 65536);
+  },
+);
 
 t.test('a first range never begins after its chunk', async (t) => {
   const { tables } = compileLists(ranges4(0x0a000100, 0x0a0001ff), ranges6(5, 0, 0, 7, 5, 0, 0, 9));
@@ -110,7 +120,10 @@ t.test('any number of crowded IPv6 chunks leaves at most 16,384 nodes', async (t
     const place = Math.imul(Math.floor(i / 20), 2654435761) >>> 4;
     words.push(0x20000000 | place, place << 20, i, 0, 0x20000000 | place, place << 20, i, 9);
   }
-  const ranges = mergeRanges({ v4: new Uint32Array(0), v6: Uint32Array.from(words.map((w) => w >>> 0)) });
+  const ranges = mergeRanges({
+    v4: new Uint32Array(0),
+    v6: Uint32Array.from(words.map((w) => w >>> 0)),
+  });
   const chained: number[] = [];
   for (let i = 0; i < 120_000; i++) {
     const place = (Math.imul(Math.floor(i / 20), 2654435761) >>> 4) | 0x20000000;

@@ -1,6 +1,13 @@
 import t from 'tap';
 import { compile } from '../../src/compile/compile.js';
-import { DIRECTION_FLAGS, DIRECTION_OFFSET, DIRECTION_OPEN, POLICY_AUDIT, POLICY_RAW_DENY, POLICY_WORDS } from '../../src/compile/layout.js';
+import {
+  DIRECTION_FLAGS,
+  DIRECTION_OFFSET,
+  DIRECTION_OPEN,
+  POLICY_AUDIT,
+  POLICY_RAW_DENY,
+  POLICY_WORDS,
+} from '../../src/compile/layout.js';
 import type { CounterIds, Program } from '../../src/compile/program.js';
 import type { CgroupPolicy } from '../../src/policy/policy.js';
 import { cgroupPolicy, direction, list, policyOf, ranges4, rule } from './build.js';
@@ -12,27 +19,37 @@ function compileOne(more: Partial<CgroupPolicy>, counters = NONE, lists = LISTS)
   return compile(policyOf(lists, [cgroupPolicy('web', more)]), counters);
 }
 
-t.test('rules stand in the order: egress, ingress, raw, each direction with its stand-ins', async (t) => {
-  const { names, tables } = compileOne({
-    raw: 'deny',
-    egress: direction('reject', rule('allow', [0], 'any', { name: 'office', log: 'all' })),
-    ingress: direction('drop', rule('allow', 'any', [443, 443])),
-  });
-  t.same(
-    names.rules.map(({ direction, kind, name, action, log, lists }) => [direction, kind, name, action, log, lists]),
-    [
-      ['egress', 'rule', 'office', 'allow', 'all', ['corp']],
-      ['egress', 'default', 'default', 'reject', 'denied', null],
-      ['egress', 'unparsable', 'unparsable', 'reject', 'denied', null],
-      ['ingress', 'rule', '0', 'allow', 'denied', null],
-      ['ingress', 'default', 'default', 'drop', 'denied', null],
-      ['ingress', 'unparsable', 'unparsable', 'drop', 'denied', null],
-      ['egress', 'raw', 'raw', 'reject', 'denied', null],
-    ],
-  );
-  t.same([...tables.rules].slice(0, 4), [3 << 8, 0, 2 | (1 << 8), 1]);
-  t.equal(tables.policies[POLICY_WORDS + 1], 6, 'raw_rule is absolute');
-});
+t.test(
+  'rules stand in the order: egress, ingress, raw, each direction with its stand-ins',
+  async (t) => {
+    const { names, tables } = compileOne({
+      raw: 'deny',
+      egress: direction('reject', rule('allow', [0], 'any', { name: 'office', log: 'all' })),
+      ingress: direction('drop', rule('allow', 'any', [443, 443])),
+    });
+    t.same(
+      names.rules.map(({ direction, kind, name, action, log, lists }) => [
+        direction,
+        kind,
+        name,
+        action,
+        log,
+        lists,
+      ]),
+      [
+        ['egress', 'rule', 'office', 'allow', 'all', ['corp']],
+        ['egress', 'default', 'default', 'reject', 'denied', null],
+        ['egress', 'unparsable', 'unparsable', 'reject', 'denied', null],
+        ['ingress', 'rule', '0', 'allow', 'denied', null],
+        ['ingress', 'default', 'default', 'drop', 'denied', null],
+        ['ingress', 'unparsable', 'unparsable', 'drop', 'denied', null],
+        ['egress', 'raw', 'raw', 'reject', 'denied', null],
+      ],
+    );
+    t.same([...tables.rules].slice(0, 4), [3 << 8, 0, 2 | (1 << 8), 1]);
+    t.equal(tables.policies[POLICY_WORDS + 1], 6, 'raw_rule is absolute');
+  },
+);
 
 t.test('flags say audit, raw sockets denied, and nothing to deny', async (t) => {
   const flagsOf = ({ tables: { policies } }: Program) => ({
@@ -57,15 +74,31 @@ t.test('a rule keeps its counter wherever it stands', async (t) => {
   const before = compileOne({ egress: direction('drop', office, inline) });
   const counters = new Map(before.names.rules.map(({ key, counter }) => [key, counter]));
   const moved = [LISTS[0]!, list('web egress#1', LISTS[1]!.ranges)];
-  const after = compileOne({ egress: direction('drop', rule('drop', 'any', [25, 25]), inline, office) }, counters, moved);
-  t.same(after.names.rules.slice(0, 3).map(({ counter }) => counter), [7, 1, 0]);
-  t.same(after.names.rules.slice(3).map(({ counter }) => counter), [2, 3, 4, 5, 6]);
+  const after = compileOne(
+    { egress: direction('drop', rule('drop', 'any', [25, 25]), inline, office) },
+    counters,
+    moved,
+  );
+  t.same(
+    after.names.rules.slice(0, 3).map(({ counter }) => counter),
+    [7, 1, 0],
+  );
+  t.same(
+    after.names.rules.slice(3).map(({ counter }) => counter),
+    [2, 3, 4, 5, 6],
+  );
 });
 
 t.test('a new rule never takes a counter that a known rule had', async (t) => {
-  const counters = new Map([['gone', 0], ['gone too', 2]]);
+  const counters = new Map([
+    ['gone', 0],
+    ['gone too', 2],
+  ]);
   const { names } = compileOne({}, counters);
-  t.same(names.rules.map(({ counter }) => counter), [1, 3, 4, 5, 6]);
+  t.same(
+    names.rules.map(({ counter }) => counter),
+    [1, 3, 4, 5, 6],
+  );
 });
 
 t.test('equal rules have a counter each', async (t) => {
@@ -75,19 +108,25 @@ t.test('equal rules have a counter each', async (t) => {
   t.equal(new Set(names.rules.map(({ counter }) => counter)).size, names.rules.length);
 });
 
-t.test('a rule is another one when its action, addresses, ports or name change, not its log', async (t) => {
-  const keyOf = (...args: Parameters<typeof rule>) =>
-    compileOne({ egress: direction('drop', rule(...args)) }).names.rules[0]!.key;
-  const key = keyOf('allow', [0], [80, 80]);
-  t.equal(keyOf('allow', [0], [80, 80], { log: 'all', line: 9 }), key);
-  t.not(keyOf('drop', [0], [80, 80]), key);
-  t.not(keyOf('allow', [1], [80, 80]), key);
-  t.not(keyOf('allow', [0], [81, 81]), key);
-  t.not(keyOf('allow', [0], [80, 80], { name: 'web' }), key);
-});
+t.test(
+  'a rule is another one when its action, addresses, ports or name change, not its log',
+  async (t) => {
+    const keyOf = (...args: Parameters<typeof rule>) =>
+      compileOne({ egress: direction('drop', rule(...args)) }).names.rules[0]!.key;
+    const key = keyOf('allow', [0], [80, 80]);
+    t.equal(keyOf('allow', [0], [80, 80], { log: 'all', line: 9 }), key);
+    t.not(keyOf('drop', [0], [80, 80]), key);
+    t.not(keyOf('allow', [1], [80, 80]), key);
+    t.not(keyOf('allow', [0], [81, 81]), key);
+    t.not(keyOf('allow', [0], [80, 80], { name: 'web' }), key);
+  },
+);
 
 t.test('a named list may change its content, and the rule remains the same', async (t) => {
   const egress = direction('drop', rule('allow', [0], 'any'));
   const grown = [list('corp', ranges4(1, 99)), LISTS[1]!];
-  t.equal(compileOne({ egress }).names.rules[0]!.key, compileOne({ egress }, NONE, grown).names.rules[0]!.key);
+  t.equal(
+    compileOne({ egress }).names.rules[0]!.key,
+    compileOne({ egress }, NONE, grown).names.rules[0]!.key,
+  );
 });

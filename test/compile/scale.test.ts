@@ -39,7 +39,8 @@ function ruleSet(next: (below: number) => number, count: number): Policy {
     const ports = length >= 20 && next(5) === 0 ? 'any' : services[next(services.length)]!;
     const action = next(2) === 0 ? 'allow' : 'drop';
     if (length === 0) rules.push(rule(action, 'any', ports));
-    else rules.push(rule(action, [lists.push(prefix(0x0a000000 + next(1 << 26), length)) - 1], ports));
+    else
+      rules.push(rule(action, [lists.push(prefix(0x0a000000 + next(1 << 26), length)) - 1], ports));
   }
   const named = lists.map((ranges, i) => list(`list${i}`, ranges));
   return policyOf(named, [cgroupPolicy('web', { egress: direction('drop', ...rules) })]);
@@ -61,20 +62,23 @@ function compare(policy: Policy, packets: Iterable<Packet>): number {
   return deciders.size;
 }
 
-t.test('10,000 ordered rules, thousands of which overlap a packet, decide as the reference does', async (t) => {
-  const next = random(seed);
-  const policy = ruleSet(next, 10_000);
-  const packets = Array.from({ length: 3000 }, () => ({
-    policy: 0,
-    direction: 'egress' as const,
-    family: 4 as const,
-    words: [0x0a000000 + next(1 << 26)],
-    point: [next(65536), POINT_UDP + next(65536), POINT_PROTO + 6, POINT_PROTO + 47][next(4)]!,
-  }));
-  const deciders = compare(policy, packets);
-  t.comment(`seed ${seed}: ${deciders} rules decided`);
-  t.ok(deciders > 50);
-});
+t.test(
+  '10,000 ordered rules, thousands of which overlap a packet, decide as the reference does',
+  async (t) => {
+    const next = random(seed);
+    const policy = ruleSet(next, 10_000);
+    const packets = Array.from({ length: 3000 }, () => ({
+      policy: 0,
+      direction: 'egress' as const,
+      family: 4 as const,
+      words: [0x0a000000 + next(1 << 26)],
+      point: [next(65536), POINT_UDP + next(65536), POINT_PROTO + 6, POINT_PROTO + 47][next(4)]!,
+    }));
+    const deciders = compare(policy, packets);
+    t.comment(`seed ${seed}: ${deciders} rules decided`);
+    t.ok(deciders > 50);
+  },
+);
 
 t.test('a list of a million prefixes decides as the reference does', async (t) => {
   const next = random(seed);

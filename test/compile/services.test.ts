@@ -18,7 +18,11 @@ function deciderAt(point: number, ...rules: readonly Rule[]): string {
 }
 
 t.test('points that the same rules name share a class', async (t) => {
-  const egress = direction('drop', rule('allow', 'any', [80, 80, 443, 443]), rule('allow', 'any', [440, 450]));
+  const egress = direction(
+    'drop',
+    rule('allow', 'any', [80, 80, 443, 443]),
+    rule('allow', 'any', [440, 450]),
+  );
   const { services } = compile(policyOf([], [cgroupPolicy('web', { egress })]), new Map()).tables;
   t.equal(services.length, POINTS);
   t.equal(services[440], services[450]);
@@ -32,7 +36,10 @@ t.test('a packet without its port is covered by a rule for the whole protocol', 
 });
 
 t.test('a packet without its port is unparsable where a port decides', async (t) => {
-  t.equal(deciderAt(TCP, rule('allow', 'any', [443, 443]), rule('allow', 'any', 'any')), 'unparsable');
+  t.equal(
+    deciderAt(TCP, rule('allow', 'any', [443, 443]), rule('allow', 'any', 'any')),
+    'unparsable',
+  );
   t.equal(deciderAt(TCP, rule('allow', 'any', [0, 65535])), 'unparsable');
 });
 
@@ -47,7 +54,10 @@ t.test('ports of one protocol say nothing about another', async (t) => {
 
 t.test('an ICMP type decides like a port', async (t) => {
   t.same(undecidedPoints(Uint32Array.of(POINT_ICMP + 8, POINT_ICMP + 8)), [POINT_PROTO + 1]);
-  t.equal(deciderAt(POINT_PROTO + 1, rule('allow', 'any', [POINT_ICMP + 8, POINT_ICMP + 8])), 'unparsable');
+  t.equal(
+    deciderAt(POINT_PROTO + 1, rule('allow', 'any', [POINT_ICMP + 8, POINT_ICMP + 8])),
+    'unparsable',
+  );
 });
 
 t.test('without rules every point has one class', async (t) => {

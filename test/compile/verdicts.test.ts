@@ -22,7 +22,10 @@ t.test('the tables decide every packet as the first matching rule does', async (
   let packets = 0;
   const deciders = new Set<Decider>();
   const each = arbitraryPolicy().chain((policy) =>
-    fc.tuple(fc.constant(policy), fc.array(arbitraryPacket(policy), { minLength: 150, maxLength: 250 })),
+    fc.tuple(
+      fc.constant(policy),
+      fc.array(arbitraryPacket(policy), { minLength: 150, maxLength: 250 }),
+    ),
   );
   fc.assert(
     fc.property(each, ([policy, chosen]) => {
