@@ -1,8 +1,8 @@
 // From a compiled policy and the cgroups that exist to the state that ought to be.
 
-import { ownerOf } from '../policy/selector.js';
 import { chooseCapacity, neededCapacity } from './capacity.js';
 import { encodeBlob } from './blob.js';
+import { ownedCgroups } from './owners.js';
 import type { Program } from './program.js';
 import { TEXT_HEADER } from './tables.js';
 import { compareAttachments, HOOKS } from './state.js';
@@ -23,13 +23,9 @@ export function desire(
   surroundings: Surroundings,
   loaded: State,
 ): State {
-  const { policies } = program.names;
-  const attachments: Attachment[] = [];
-  for (const { id, path } of surroundings.cgroups) {
-    const owner = ownerOf(policies, path);
-    if (owner === undefined) continue;
-    attachments.push({ id, path, policy: policies.indexOf(owner) + 1, hooks: HOOKS, outdated: [] });
-  }
+  const attachments: Attachment[] = ownedCgroups(program.names.policies, surroundings.cgroups)
+    .filter(({ via }) => via === null)
+    .map(({ id, path, policy }) => ({ id, path, policy, hooks: HOOKS, outdated: [] }));
   attachments.push(...lingering(program, loaded));
   const needed = neededCapacity(program, TEXT_HEADER + encodeBlob(program).length);
   return {

@@ -36,7 +36,7 @@ export function ask(set: LoadedSet, question: Question): Answer {
   view.setUint32(at.family, question.family, true);
   view.setUint32(at.point, question.point, true);
   for (let i = 0; i < 4; i++) view.setUint32(at.address + 4 * i, question.words[i] ?? 0, true);
-  const { retval, ctx } = set.program('explain').testRun({ ctx: new Uint8Array(view.buffer), ctxOutSize: at.size });
+  const { retval, ctx } = set.program('explain').testRun({ ctx: new Uint8Array(view.buffer) });
   if (retval !== 0) {
     throw new CgfwError('the loaded classifier has no policy in force', {
       code: 'not-loaded',

@@ -1,0 +1,115 @@
+// Gathers what `cgfw status` shows, from the kernel.
+
+import { policy as policyAt } from '../abi/layout.gen.js';
+import { readCounters, readFaults } from '../kernel/counters.js';
+import { findConflict } from '../kernel/conflict.js';
+import type { Place } from '../kernel/place.js';
+import { openCurrentSet } from '../kernel/set.js';
+import type { LoadedSet } from '../kernel/set.js';
+import type { Policy } from '../policy/policy.js';
+import { statusPolicies } from '../report/status.js';
+import type { Status, StatusMap } from '../report/status.js';
+import { ownedCgroups } from '../compile/owners.js';
+import type { Tables } from '../compile/tables.js';
+import { prospect } from './reconcile.js';
+import type { Prospect } from './reconcile.js';
+import type { Guard } from './guard.js';
+
+export interface Declared {
+  /** The policy file's policy; null when it cannot be used. */
+  readonly policy: Policy | null;
+  readonly guards: readonly Guard[];
+  /** Why it cannot be used. */
+  readonly trouble?: string;
+}
+
+/** What is in force, compared with what is declared. */
+export function inspect(place: Place, declared: Declared): Status {
+  const asLoaded = prospect(place, null, { guards: [] });
+  const asDeclared = declared.policy === null ? asLoaded : prospect(place, declared.policy, declared);
+  const set = openCurrentSet(place.pinRoot);
+  try {
+    return describe(place, set, declared, asLoaded, asDeclared);
+  } finally {
+    set?.close();
+  }
+}
+
+const NO_EVENTS = { emitted: 0, suppressed: 0, lost: 0 };
+
+function describe(
+  place: Place,
+  set: LoadedSet | null,
+  declared: Declared,
+  asLoaded: Prospect,
+  asDeclared: Prospect,
+): Status {
+  const { loaded } = asLoaded;
+  const names = loaded.program?.names;
+  const notes = notesOf(declared, asDeclared);
+  const base = {
+    generation: loaded.generation,
+    policyHash: names?.hash ?? null,
+    file: names?.origin ?? null,
+    enforcing: names !== undefined,
+    asDeclared: names !== undefined && asDeclared.plan.inStep && declared.trouble === undefined,
+    notes,
+    interfaces: [],
+  };
+  if (set === null || names === undefined || loaded.program === null) {
+    return { ...base, policies: [], maps: [], events: NO_EVENTS, faults: {} };
+  }
+  const counts = readCounters(set, names.rules.map(({ counter }) => counter));
+  const conflicts = conflictsOf(place, asLoaded);
+  const owned = ownedCgroups(names.policies, asLoaded.cgroups);
+  const { emitted, suppressed, lost, ...faults } = readFaults(set);
+  return {
+    ...base,
+    policies: statusPolicies(names, loaded, asLoaded.desired, { counts, conflicts, owned }),
+    maps: mapsOf(set, loaded.program.tables, names.rules.length),
+    events: { emitted, suppressed, lost },
+    faults: { ...faults },
+  };
+}
+
+function notesOf(declared: Declared, { plan, held }: Prospect): string[] {
+  const notes = held.map(({ set }) => `the new version of set ${set} is held back by its guard`);
+  if (declared.trouble !== undefined) notes.push(declared.trouble);
+  else if (!plan.inStep) notes.push('the kernel differs from the policy file: see cgfw diff');
+  return notes;
+}
+
+/** For each cgroup that ought to be attached and is not: the program in the way. */
+function conflictsOf(place: Place, { plan }: Prospect): Map<string, string> {
+  const conflicts = new Map<string, string>();
+  for (const action of plan.actions) {
+    if (action.op !== 'attach') continue;
+    const conflict = findConflict(place, action.target);
+    if (conflict === null) continue;
+    const where = conflict.cgroup === '' ? 'the root cgroup' : conflict.cgroup;
+    conflicts.set(
+      action.target,
+      `program ${String(conflict.programId)} (${conflict.programName}) on ${where} is exclusive at ${conflict.hook}`,
+    );
+  }
+  return conflicts;
+}
+
+/** Bytes of the roots of both families, which every policy has. */
+const ROOTS_BYTES = 131_072 * 8;
+
+function mapsOf(set: LoadedSet, tables: Tables, rules: number): StatusMap[] {
+  const bytes = (['roots', 'ranges4', 'ranges6', 'cells', 'rules'] as const).map((name): StatusMap => {
+    const fixed = name === 'roots' ? ROOTS_BYTES : 0;
+    const used = tables[name].byteLength - fixed;
+    return { name, used, capacity: set.capacity[name] * 4096 - fixed, unit: 'bytes' };
+  });
+  const policies = tables.policies.byteLength / policyAt.size;
+  const peers = [...set.maps.peers.keys()].length;
+  return [
+    ...bytes,
+    { name: 'policies', used: policies, capacity: set.capacity.policies, unit: 'policies' },
+    { name: 'counters', used: rules, capacity: set.capacity.counters, unit: 'rules' },
+    { name: 'peers', used: peers, capacity: set.maps.peers.info.maxEntries, unit: 'exchanges' },
+  ];
+}

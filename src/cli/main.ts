@@ -1,0 +1,92 @@
+// The command table, and the way from a command line to an exit code.
+
+import { Command, CommanderError } from 'commander';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CgfwError } from '../base/error.js';
+import { PACKAGE_ROOT } from '../kernel/place.js';
+import { diagnosticsToJson, renderDiagnostic } from '../policy/render.js';
+import type { Verb } from './command.js';
+import { apply } from './verbs/apply.js';
+import { check } from './verbs/check.js';
+import { diff } from './verbs/diff.js';
+import { down } from './verbs/down.js';
+import { events } from './verbs/events.js';
+import { exec } from './verbs/exec.js';
+import { explain } from './verbs/explain.js';
+import { run } from './verbs/run.js';
+import { show } from './verbs/show.js';
+import { status } from './verbs/status.js';
+import type { World } from './world.js';
+
+/** Nouns show, verbs change. */
+export const VERBS: readonly Verb[] = [check, diff, apply, run, status, show, events, explain, exec, down];
+
+/** Exit code for everything that is neither an answer nor a wrong policy. */
+const TROUBLE = 2;
+
+/** Runs one command line (without node and script) and returns its exit code. */
+export async function main(argv: readonly string[], world: World): Promise<number> {
+  let code = 0;
+  const program = new Command('cgfw')
+    .description('A firewall for Linux cgroups: one YAML policy, enforced in the kernel by eBPF.')
+    .version(version())
+    .configureOutput({ writeOut: world.stdout, writeErr: world.stderr })
+    .exitOverride()
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .addHelpText('after', '\nEvery command has --help with examples.');
+  for (const verb of VERBS) {
+    addVerb(program, verb, world, (result) => {
+      code = result;
+    });
+  }
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : TROUBLE;
+    if (!(error instanceof CgfwError)) throw error;
+    report(world, error, argv.includes('--json') ? 'json' : 'text');
+    return error.code === 'invalid-policy' && argv[0] === 'check' ? 1 : TROUBLE;
+  }
+}
+
+function addVerb(program: Command, verb: Verb, world: World, done: (code: number) => void): void {
+  const command = program
+    .command(verb.name)
+    .summary(verb.summary)
+    .description(verb.summary)
+    .passThroughOptions(verb.name === 'exec');
+  for (const [name, description] of verb.args) command.argument(name, description);
+  for (const [flags, description] of verb.options) command.option(flags, description);
+  command.addHelpText('after', helpAfter(verb));
+  command.action(async (...received: unknown[]) => {
+    const options = received.at(-2) as Record<string, unknown>;
+    const args = received.slice(0, -2).flat().filter((value) => typeof value === 'string');
+    done(await verb.run(world, args, options));
+  });
+}
+
+function helpAfter(verb: Verb): string {
+  const examples = verb.examples.map(([line, effect]) => `  ${line}\n      ${effect}`);
+  return ['', 'Examples:', ...examples, '', `Exit codes: ${verb.exits}`].join('\n');
+}
+
+/** Says what was found and how to mend it, in the form that was asked for. */
+export function report(world: World, error: CgfwError, format: 'json' | 'text'): void {
+  if (format === 'json') {
+    const { code, message, fix, diagnostics } = error;
+    world.stdout(`${JSON.stringify({ error: { code, message, fix, diagnostics: diagnosticsToJson(diagnostics) } })}\n`);
+    return;
+  }
+  for (const diagnostic of error.diagnostics) {
+    world.stderr(`${renderDiagnostic(diagnostic, { color: world.isTerminal })}\n`);
+  }
+  world.stderr(`cgfw: ${error.message}\n  fix: ${error.fix}\n`);
+}
+
+function version(): string {
+  const text = readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
