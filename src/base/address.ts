@@ -45,6 +45,7 @@ export function parseAddress(text: string): Prefix | BadAddress {
 export function parsePrefix(text: string): Prefix | BadAddress {
   const slash = text.indexOf('/');
   const address = slash < 0 ? text : text.slice(0, slash);
+  if (/^[0-9]+(\.[0-9]+){3}:[0-9]*$/.test(address)) return bad('has a port', 'write the port in ports, such as ports: [443/tcp]');
   const words = address.includes(':') ? parseV6(address) : parseV4(address);
   if ('kind' in words) return words;
   const family = words.length === 1 ? 4 : 6;
@@ -122,9 +123,8 @@ function isDecimal(part: string): boolean {
 
 function explainV4(text: string, parts: readonly string[]): BadAddress {
   if (text === '') return bad('is empty');
-  if (/\s/.test(text)) return bad('has white space in it', 'write one address or prefix an item');
+  if (/^[0-9./\s]+$/.test(text) && /\s/.test(text)) return bad('has white space in it', 'write one address or prefix an item');
   if (/^[0-9.]+-[0-9.]+$/.test(text)) return bad('is a range', 'write it as prefixes, such as 192.0.2.0/25');
-  if (/^[0-9.]+:[0-9]*$/.test(text)) return bad('has a port', 'write the port in ports, such as ports: [443/tcp]');
   if (/(^|\.)0x[0-9a-f]*(\.|$)/i.test(text)) return bad('has hexadecimal numbers', 'write decimal numbers, such as 192.0.2.1');
   if (/^[0-9_.]+$/.test(text) && text.includes('_')) return bad('has an underscore', `write ${text.replaceAll('_', '')}`);
   if (!/^[0-9.]+$/.test(text)) return bad('is not an address', `names are not looked up; ${EXAMPLE}`);
@@ -132,7 +132,7 @@ function explainV4(text: string, parts: readonly string[]): BadAddress {
   if (parts.length !== 4) return shortV4(parts);
   const octal = parts.some((part) => part.length > 1 && part.startsWith('0'));
   if (octal) return leadingZero(parts);
-  return bad('has a number above 255');
+  return bad('has a number above 255', 'write four numbers from 0 to 255, such as 192.0.2.1');
 }
 
 function shortV4(parts: readonly string[]): BadAddress {

@@ -34,6 +34,7 @@ export const DIAGNOSTIC_CODES = [
   'too-large',
   'too-deep',
   'too-many-keys',
+  'too-many-mistakes',
   'encoding',
   'control-character',
   // YAML

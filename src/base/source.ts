@@ -57,6 +57,7 @@ export function locate(source: Source, span: Span): Position {
 }
 
 function countCharacters(text: string, from: number, to: number): number {
+  if (!/[\ud800-\udbff]/.test(text.slice(from, to))) return to - from;
   let count = 0;
   for (let i = from; i < to; i++) {
     const unit = text.charCodeAt(i);

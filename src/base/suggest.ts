@@ -2,11 +2,12 @@
 
 const MAX_CANDIDATES = 1000;
 const MAX_WORD = 64;
+const MAX_EDITS = 3;
 
 /**
  * The candidate nearest to a word, if it is near enough to be what was meant:
- * one edit for words up to 4 letters, two up to 8, else three. Letter case
- * counts for nothing. More than 1,000 candidates are not searched, so that a
+ * one edit for words up to 4 letters, two up to 8, else three; letters left off
+ * its end are one edit. Letter case counts for nothing. More than 1,000 candidates are not searched, so that a
  * file full of mistakes costs no more than one.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
@@ -17,8 +18,9 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   let seen = 0;
   for (const candidate of candidates) {
     if (++seen > MAX_CANDIDATES) break;
-    if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
-    const distance = editDistance(lower, candidate.toLowerCase());
+    if (Math.abs(candidate.length - word.length) > MAX_EDITS) continue;
+    const other = candidate.toLowerCase();
+    const distance = lower.length >= 3 && other.startsWith(lower) ? 1 : editDistance(lower, other);
     if (distance < bestDistance && distance < candidate.length) [best, bestDistance] = [candidate, distance];
   }
   return best;

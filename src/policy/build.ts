@@ -19,11 +19,15 @@ interface Builder {
   readonly source: Source;
   readonly report: Report;
   readonly anchors: Map<string, Built | 'open'>;
+  /** Something is left out of the tree: what follows from that is no mistake of its own. */
+  isBroken: boolean;
 }
 
-/** The tree of a document without syntax errors; undefined when a mistake leaves none. Pure. */
+/** The tree of a document without syntax errors; undefined when a mistake leaves a part of it unknown. Pure. */
 export function buildTree(contents: Node, source: Source, report: Report): TreeNode | undefined {
-  return build({ source, report, anchors: new Map() }, contents)?.node;
+  const builder: Builder = { source, report, anchors: new Map(), isBroken: false };
+  const built = build(builder, contents);
+  return builder.isBroken ? undefined : built?.node;
 }
 
 function build(builder: Builder, node: Node): Built | undefined {
@@ -44,6 +48,7 @@ function follow(builder: Builder, name: string, at: Span): Built | undefined {
   } else {
     return built;
   }
+  builder.isBroken = true;
   return undefined;
 }
 
@@ -92,6 +97,7 @@ function grow(builder: Builder, size: number, built: Built, at: Span): number {
   const sum = size + built.size;
   if (sum > MAX_NODES && size <= MAX_NODES && built.size <= MAX_NODES) {
     builder.report('yaml-alias', at, `the aliases stand for more than ${MAX_NODES} values`, 'name the addresses in sets and the ports in services instead');
+    builder.isBroken = true;
   }
   return sum;
 }
@@ -99,11 +105,13 @@ function grow(builder: Builder, size: number, built: Built, at: Span): number {
 function keyOf(builder: Builder, node: Node, at: Span): string | undefined {
   if (!isScalar(node)) {
     builder.report('wrong-type', at, 'a key must be plain text', 'write KEY: VALUE; quote an address that ends in a colon');
+    builder.isBroken = true;
     return undefined;
   }
   const key = typeof node.value === 'string' ? node.value : (node.source ?? '');
   if (key === '<<') {
     builder.report('yaml-merge', at, 'merge keys (<<) are not allowed: YAML 1.2 has none', 'write the keys out');
+    builder.isBroken = true;
     return undefined;
   }
   if (key === '__proto__') {

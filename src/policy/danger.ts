@@ -63,7 +63,7 @@ function dangersOf(set: NamedSet, host: Host): readonly string[] {
       found.push(`${prefix} (${what})`);
     } else if (set.isFile || coversRanges(set.ranges, heart)) {
       const { count, prefixes } = toPrefixes(intersectRanges(set.ranges, ranges), 1);
-      if (count > 0) found.push(`${prefixes[0]}${count > 1 ? ` and ${count - 1} more` : ''} (${what})`);
+      if (count > 0) found.push(`${prefixes[0]}${count > 1 ? ` and ${count - 1} more of ${prefix}` : ''} (${what})`);
     }
   }
   for (const text of host.addresses) {

@@ -56,7 +56,7 @@ function explainEncoding(bytes: Uint8Array, file: string): Diagnostic {
   return diagnostics[0] as Diagnostic;
 }
 
-/** Offset of the first byte that no UTF-8 text has at its place, found by halving. */
+/** Offset of the first sequence of bytes that is not UTF-8, found by halving. */
 function firstInvalid(bytes: Uint8Array): number {
   let good = 0;
   let bad = bytes.length;
@@ -65,7 +65,9 @@ function firstInvalid(bytes: Uint8Array): number {
     if (isPrefixOfText(bytes.subarray(0, middle))) good = middle;
     else bad = middle;
   }
-  return isPrefixOfText(bytes.subarray(0, bad)) ? bad : good;
+  const end = isPrefixOfText(bytes.subarray(0, bad)) ? bad : good;
+  const whole = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, end), { stream: true });
+  return new TextEncoder().encode(whole).length;
 }
 
 function isPrefixOfText(bytes: Uint8Array): boolean {

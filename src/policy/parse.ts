@@ -1,11 +1,12 @@
 // Text to tree: YAML 1.2, one document, nothing clever.
 
-import { parseDocument as parseYaml, type YAMLParseError } from 'yaml';
+import { Composer, Parser, type Document } from 'yaml';
 import type { Diagnostic } from '../base/error.js';
 import type { Source } from '../base/source.js';
 import { buildTree } from './build.js';
 import { decodeText } from './decode.js';
 import { collect, sortDiagnostics, type Report } from './report.js';
+import { explainSyntax } from './syntax.js';
 import { scanTokens } from './scan.js';
 import type { PolicyTree, TreeNode } from './tree.js';
 
@@ -17,28 +18,24 @@ export interface ParseResult {
 
 /**
  * Reads the bytes of a policy file. At most 8 MiB of UTF-8, 50,000 keys,
- * 500,000 tokens and 32 levels, which keeps it under a second; of broken YAML
+ * 400,000 tokens and 32 levels, which keeps it under a second; of broken YAML
  * the first mistake is told, the others mostly follow from it. Pure.
  */
 export function parseDocument(bytes: Uint8Array, file: string): ParseResult {
   const { source, diagnostics: unreadable } = decodeText(bytes, file);
   if (source === undefined) return { diagnostics: unreadable };
   const { report, diagnostics } = collect(source);
-  const root = scanTokens(source, report) ? parseSource(source, report) : undefined;
+  const tokens = scanTokens(source, report);
+  const root = tokens === undefined ? undefined : parseTokens(tokens, source, report);
   const sorted = sortDiagnostics(diagnostics);
   return root === undefined ? { diagnostics: sorted } : { tree: { source, root }, diagnostics: sorted };
 }
 
-function parseSource(source: Source, report: Report): TreeNode | undefined {
-  const document = withoutStackTraces(() =>
-    // The parser's own duplicate check is quadratic: 196 s at 100,000 keys.
-    parseYaml(source.text, {
-      version: '1.2', schema: 'core', merge: false, uniqueKeys: false, strict: true, logLevel: 'silent', prettyErrors: false,
-    }),
-  );
+function parseTokens(tokens: readonly string[], source: Source, report: Report): TreeNode | undefined {
+  const document = withoutStackTraces(() => compose(tokens, source.text.length));
   const [error] = [...document.errors].sort((a, b) => a.pos[0] - b.pos[0]);
   if (error !== undefined) {
-    reportSyntax(error, source, report);
+    explainSyntax(error, source, report);
     return undefined;
   }
   const { contents } = document;
@@ -48,6 +45,18 @@ function parseSource(source: Source, report: Report): TreeNode | undefined {
     return undefined;
   }
   return tree;
+}
+
+/** The parser and the composer on tokens that scanTokens has seen, so that the text is cut into tokens once. */
+function compose(tokens: readonly string[], length: number): Document.Parsed {
+  // The composer's own duplicate check is quadratic: 196 s at 100,000 keys.
+  const composer = new Composer({ version: '1.2', schema: 'core', merge: false, uniqueKeys: false, strict: true, logLevel: 'silent' });
+  const parser = new Parser();
+  const documents: Document.Parsed[] = [];
+  for (const token of tokens) for (const node of parser.next(token)) documents.push(...composer.next(node) as Iterable<Document.Parsed>);
+  for (const node of parser.end()) documents.push(...composer.next(node) as Iterable<Document.Parsed>);
+  documents.push(...composer.end(true, length) as Iterable<Document.Parsed>);
+  return documents[0] as Document.Parsed;
 }
 
 /** A text full of syntax errors makes an error object for each; their stack traces would take seconds. */
@@ -63,25 +72,4 @@ function withoutStackTraces<T>(parse: () => T): T {
 
 function isEmpty(node: TreeNode): boolean {
   return node.kind === 'map' ? node.entries.size === 0 : node.kind === 'list' ? node.items.length === 0 : node.value === null;
-}
-
-const SYNTAX: Readonly<Record<string, readonly [message: string, fix: string]>> = {
-  TAB_AS_INDENT: ['a tab is used to indent', 'indent with spaces'],
-  BAD_INDENT: ['the indentation fits no level above', 'indent all keys of a level by the same number of spaces'],
-  BAD_ALIAS: ['an alias or anchor has no proper name', 'quote the text if it begins with * or &, such as "*"'],
-  MULTILINE_IMPLICIT_KEY: ['a key goes over more than one line', 'put the key and its colon on one line; look for a missing colon or quote above'],
-  BLOCK_AS_IMPLICIT_KEY: ['a value has a colon and a space in it', 'quote the value, or begin a new line for the key'],
-  BLOCK_IN_FLOW: ['a colon here makes a key inside brackets', 'quote an address that ends in a colon, such as "::"'],
-  BAD_SCALAR_START: ['a value cannot begin with this character', 'quote the value'],
-  MISSING_CHAR: ['a character is missing here', 'close the quote or bracket, put a comma between items, or a colon after the key'],
-  KEY_OVER_1024_CHARS: ['a key has more than 1024 characters', 'look for a missing quote or bracket above'],
-};
-
-function reportSyntax(error: YAMLParseError, source: Source, report: Report): void {
-  const [start, end] = error.pos;
-  const length = source.text.length;
-  const at = { start: Math.min(start, length), end: Math.min(end, length) };
-  const [message, fix] = SYNTAX[error.code] ?? [];
-  const own = error.message.replace(/ at line \d+, column \d+:?\s*$/, '').replace(/\.$/, '');
-  report('yaml-syntax', at, `this is not YAML: ${message ?? own.charAt(0).toLowerCase() + own.slice(1)}`, fix ?? 'check indentation, quotes, brackets and colons around this place');
 }

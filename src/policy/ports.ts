@@ -42,14 +42,14 @@ export function parsePorts(text: string): Points | BadPorts | undefined {
   if (/^[0-9+-]/.test(left) || /^\.[0-9]/.test(left)) return parseNumbers(left, right);
   if (left === 'icmp') return icmp(right, 'icmp', POINT_ICMP, ICMP_TYPES);
   if (left === 'icmpv6') return icmp(right, 'icmpv6', POINT_ICMPV6, ICMPV6_TYPES);
-  if (left === 'proto') return numberedProtocol(right);
+  if (left === 'proto') return numberedProtocol(text, right);
   if (right !== undefined) return reversed(text, left, right);
   const protocol = Object.hasOwn(PROTOCOLS, left) ? PROTOCOLS[left] : undefined;
   return protocol === undefined ? explainName(left) : wholeProtocol(protocol);
 }
 
 function parseNumbers(left: string, protocol: string | undefined): Points | BadPorts {
-  const range = portRange(left);
+  const range = portRange(left, protocol === undefined ? '' : `/${protocol}`);
   if ('kind' in range) return range;
   const [first, last] = range;
   if (protocol === undefined) return points([POINT_TCP + first, POINT_TCP + last], [POINT_UDP + first, POINT_UDP + last]);
@@ -61,10 +61,10 @@ function parseNumbers(left: string, protocol: string | undefined): Points | BadP
   return bad('protocol', `the protocol ${quote(protocol)} is not known for ports; tcp, udp and sctp are`, fix);
 }
 
-function portRange(text: string): readonly [number, number] | BadPorts {
+function portRange(text: string, suffix: string): readonly [number, number] | BadPorts {
   if (/^[0-9]+,/.test(text)) return bad('port', `${quote(text)} has a comma in it`, 'write the ports as items of the list, such as [80, 443]');
-  if (/^[0-9]+:[0-9]+$/.test(text)) return bad('port', `${quote(text)} has a colon in it`, `write ${text.replace(':', '-')}`);
-  if (/^[0-9]+-$/.test(text)) return bad('port-range', `the range ${quote(text)} has no end`, `write ${text}65535`);
+  if (/^[0-9]+:[0-9]+$/.test(text)) return bad('port', `${quote(text)} has a colon in it`, `write ${text.replace(':', '-')}${suffix}`);
+  if (/^[0-9]+-$/.test(text)) return bad('port-range', `the range ${quote(text)} has no end`, `write ${text}65535${suffix}`);
   const parts = text.split('-');
   if (parts.length > 2 || parts[0] === '') return bad('port', `${quote(text)} is not a port`, PORT_FIX);
   const numbers: number[] = [];
@@ -74,7 +74,7 @@ function portRange(text: string): readonly [number, number] | BadPorts {
     numbers.push(port);
   }
   const [first = 0, last = first] = numbers;
-  if (first > last) return bad('port-range', `the range ${text} is reversed`, `write ${last}-${first}`);
+  if (first > last) return bad('port-range', `the range ${text}${suffix} is reversed`, `write ${last}-${first}${suffix}`);
   return [first, last];
 }
 
@@ -101,14 +101,16 @@ function icmp(type: string | undefined, name: string, base: number, types: Reado
   const known = Object.hasOwn(types, type) ? types[type] : undefined;
   if (known !== undefined) return points([base + known, base + known]);
   if (/^[0-9]+$/.test(type)) return bad('icmp-type', `${type} is not an ICMP type; they go from 0 to 255`, `write, for example, ${name}/echo-request`);
+  const [other, otherTypes] = name === 'icmp' ? ['icmpv6', ICMPV6_TYPES] : ['icmp', ICMP_TYPES];
+  if (Object.hasOwn(otherTypes, type)) return bad('icmp-type', `${name} has no type ${type}, ${other} has`, `write ${other}/${type}`);
   const near = nearest(type, Object.keys(types));
   const fix = near === undefined ? `write a number or a name such as ${name}/echo-request` : `did you mean ${name}/${near}?`;
   return bad('icmp-type', `the ${name} type ${quote(type)} is not known`, fix);
 }
 
-function numberedProtocol(text: string | undefined): Points | BadPorts {
+function numberedProtocol(written: string, text: string | undefined): Points | BadPorts {
   const isNumber = text !== undefined && /^(0|[1-9][0-9]{0,2})$/.test(text) && Number(text) <= 255;
-  if (!isNumber) return bad('protocol', `${quote(`proto/${text ?? ''}`)} has no protocol number; they go from 1 to 255`, 'write, for example, proto/47');
+  if (!isNumber) return bad('protocol', `${quote(written)} has no protocol number; they go from 1 to 255`, 'write, for example, proto/47');
   const header = EXTENSION_HEADERS[Number(text)];
   if (header !== undefined) {
     return bad('protocol', `protocol ${text} (${header}) is an extension header: packets are decided by the protocol after it`, 'name that protocol, such as tcp');

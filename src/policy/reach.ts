@@ -1,6 +1,6 @@
 // Rules that can never match, because one rule above them takes everything.
 
-import { coversRanges, unionRanges, type AddressRanges } from '../base/ranges.js';
+import { coversRanges, isEmpty, NO_ADDRESSES, unionRanges, type AddressRanges } from '../base/ranges.js';
 import { coverWords } from '../base/words.js';
 import type { Lists } from './lists.js';
 import type { Rule } from './policy.js';
@@ -19,6 +19,7 @@ export function warnOfUnreachableRules(placed: readonly PlacedRule[], lists: Lis
   const bounds = boundsOf(placed, lists);
   let steps = 0;
   for (const [i, { rule, at }] of placed.entries()) {
+    if (isNothing(rule, lists)) continue;
     for (let j = 0; j < i && steps < MAX_STEPS; j++) {
       if (!mayCover(bounds, j, i)) continue;
       const earlier = (placed[j] as PlacedRule).rule;
@@ -35,6 +36,11 @@ export function warnOfUnreachableRules(placed: readonly PlacedRule[], lists: Lis
 function rangesOfRule(rule: Rule, lists: Lists): AddressRanges | 'any' {
   if (rule.lists === 'any') return 'any';
   return unionRanges(rule.lists.map((index) => lists.all[index]?.ranges).filter((ranges) => ranges !== undefined));
+}
+
+/** A rule about an empty set file is not there to match yet. */
+function isNothing(rule: Rule, lists: Lists): boolean {
+  return rule.lists !== 'any' && rule.lists.every((index) => isEmpty(lists.all[index]?.ranges ?? NO_ADDRESSES));
 }
 
 function stepsOf(rule: Rule, lists: Lists): number {
@@ -66,7 +72,7 @@ function boundsOf(placed: readonly PlacedRule[], lists: Lists): Float64Array {
       continue;
     }
     for (const index of rule.lists) {
-      const { v4, v6 } = lists.all[index]?.ranges ?? { v4: new Uint32Array(0), v6: new Uint32Array(0) };
+      const { v4, v6 } = lists.all[index]?.ranges ?? NO_ADDRESSES;
       if (v4.length > 0) widen(bounds, at + 2, v4[0] ?? 0, v4.at(-1) ?? 0);
       if (v6.length > 0) widen(bounds, at + 4, v6[0] ?? 0, v6.at(-4) ?? 0);
     }

@@ -11,14 +11,25 @@ export interface Findings {
   readonly diagnostics: Diagnostic[];
 }
 
-/** A report that collects for one source. */
+/** Most mistakes that one stage tells of one file. */
+const MAX_DIAGNOSTICS = 1000;
+
+/** A report that collects for one source, up to 1,000 diagnostics and one that says so. */
 export function collect(source: Source): Findings {
   const diagnostics: Diagnostic[] = [];
   const report: Report = (code, at, message, fix, severity = 'error') => {
+    if (diagnostics.length > MAX_DIAGNOSTICS) return;
+    if (diagnostics.length === MAX_DIAGNOSTICS) [code, message, fix, severity] = [...TOO_MANY, 'error'];
     diagnostics.push({ severity, code, message, fix, at: locate(source, at) });
   };
   return { report, diagnostics };
 }
+
+const TOO_MANY = [
+  'too-many-mistakes',
+  `there are more than ${MAX_DIAGNOSTICS} mistakes; the rest is not shown`,
+  'correct what is shown first',
+] as const;
 
 /** In order of position, the main file before others, each once; a mistake behind an anchor is met once for each alias. */
 export function sortDiagnostics(diagnostics: readonly Diagnostic[], main = diagnostics[0]?.at?.file): Diagnostic[] {

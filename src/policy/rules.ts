@@ -9,14 +9,14 @@ import type { Points } from './ports.js';
 import type { Action, Direction, DirectionName, LogLevel, Rule } from './policy.js';
 import { PROTOCOLS } from './protocols.js';
 import type { Report } from './report.js';
-import { LOCALHOST, mergePoints, readPorts, readPrefix, type NamedSet } from './sets.js';
+import { LOCALHOST, mergePoints, readPorts, readPrefix, type NamedService, type NamedSet } from './sets.js';
 import { child, itemsOf, textOf, type PolicyTree, type TreeNode } from './tree.js';
 
 /** What rules are resolved against. */
 export interface Scope {
   readonly tree: PolicyTree;
   readonly sets: ReadonlyMap<string, NamedSet>;
-  readonly services: ReadonlyMap<string, Points>;
+  readonly services: ReadonlyMap<string, NamedService>;
   readonly lists: Lists;
   readonly report: Report;
 }
@@ -122,7 +122,7 @@ function resolveAddresses(scope: Scope, node: TreeNode | undefined, place: strin
     else if (text === 'localhost') named.add(LOCALHOST);
     else {
       const found = scope.sets.get(text) ?? resolveLiteral(scope, text, item);
-      if (found === undefined) isWhole = false;
+      if (found === undefined || ('isBroken' in found && found.isBroken)) isWhole = false;
       else if ('ranges' in found) named.add(found);
       else literals.push(found);
     }
@@ -139,7 +139,9 @@ function resolveLiteral(scope: Scope, text: string, at: TreeNode): Prefix | unde
   const names = [...scope.sets.keys(), 'any', 'localhost'];
   const near = SYNONYMS[text.toLowerCase()] ?? nearest(text, names);
   const known = scope.sets.size === 0 ? 'define it in sets, or write an address, any or localhost' : `known sets: ${listSome([...scope.sets.keys()])}; built in: any, localhost`;
-  const fix = near !== undefined ? `did you mean ${near}?` : scope.services.has(text) ? `${text} is a service: write it in ports` : known;
+  const fix = near !== undefined ? `did you mean ${near}?`
+    : scope.services.has(text) ? `${text} is a service: write it in ports`
+    : text.includes('.') ? 'host names are not looked up: write addresses, or a set of them' : known;
   scope.report('unknown-set', at, `there is no set ${quote(text)}`, fix);
   return undefined;
 }

@@ -13,45 +13,89 @@ import type { Report } from './report.js';
 /** Most keys in a policy file. */
 export const MAX_KEYS = 50_000;
 /** Most tokens: keys, values, punctuation, comments and line ends together. */
-export const MAX_TOKENS = 500_000;
+export const MAX_TOKENS = 400_000;
+/** Longest key or value, in characters. */
+export const MAX_VALUE = 65_536;
+/** So many tags and directives are told of one file. */
+const MAX_REFUSED = 100;
 /** Deepest nesting; a policy needs 9 levels. */
 export const MAX_DEPTH = 32;
 
-const IGNORED = new Set(['\x02', '\x18', '\x1f']);
+/** The lexer puts this before a plain or block scalar. */
+const SCALAR = '\x1f';
+/** The lexer puts this where an open bracket meets text that cannot be in it. */
+const FLOW_END = '\x18';
+const IGNORED = new Set(['\x02', SCALAR]);
 
 interface State {
   offset: number;
   lineStart: number;
   tokens: number;
   keys: number;
-  flow: number;
+  /** Offsets of the brackets that are open. */
+  readonly open: number[];
   /** Columns where a block collection or its entries begin. */
   columns: number[];
   isLineStart: boolean;
   hasContent: boolean;
   isEnded: boolean;
   hasStart: boolean;
+  /** The token is a plain or block scalar, whatever it begins with. */
+  isScalar: boolean;
 }
 
-/** Reports what is refused whatever it means; true when the parser may run. Pure. */
-export function scanTokens(source: Source, report: Report): boolean {
+/** Reports what is refused whatever it means; the tokens, when the parser may run on them. Pure. */
+export function scanTokens(source: Source, report: Report): readonly string[] | undefined {
+  const tokens: string[] = [];
   const state: State = {
-    offset: 0, lineStart: 0, tokens: 0, keys: 0, flow: 0, columns: [],
-    isLineStart: true, hasContent: false, isEnded: false, hasStart: false,
+    offset: 0, lineStart: 0, tokens: 0, keys: 0, open: [], columns: [],
+    isLineStart: true, hasContent: false, isEnded: false, hasStart: false, isScalar: false,
   };
-  let isFit = true;
+  let refused = 0;
   const refuse: Report = (...args) => {
-    isFit = false;
+    refused++;
     report(...args);
   };
   for (const token of new Lexer().lex(source.text)) {
-    if (IGNORED.has(token)) continue;
+    tokens.push(token);
+    if (token === FLOW_END) break;
+    if (IGNORED.has(token)) {
+      state.isScalar = token === SCALAR;
+      continue;
+    }
     const at = { start: state.offset, end: state.offset + token.length };
-    if (isOverLimit(state, token, at, refuse) || isOtherDocument(state, token, at, refuse)) return false;
-    refuseFeatures(token, at, refuse);
+    if (!state.isScalar && isOpenQuote(token)) {
+      refuse('yaml-syntax', { start: at.start, end: at.start + 1 }, 'this is not YAML: this quote is not closed', `put ${token[0]} at the end of the text`);
+      return undefined;
+    }
+    if (isMismatched(state, source.text, token)) break;
+    if (isOverLimit(state, token, at, refuse) || isOtherDocument(state, token, at, refuse)) return undefined;
+    if (!state.isScalar) refuseFeatures(token, at, refuse);
     follow(state, token);
+    state.isScalar = false;
+    if (refused >= MAX_REFUSED) return undefined;
   }
-  return isFit;
+  refuseOpenBracket(state, source.text, refuse);
+  return refused === 0 ? tokens : undefined;
+}
+
+/** Points at the bracket and not at the place where the parser gives up. */
+function refuseOpenBracket({ open }: State, text: string, refuse: Report): void {
+  const start = open.at(-1);
+  if (start === undefined) return;
+  const close = text[start] === '[' ? ']' : '}';
+  refuse('yaml-syntax', { start, end: start + 1 }, 'this is not YAML: this bracket is not closed', `close it with ${close}; lines inside are indented deeper than its key`);
+}
+
+function isMismatched({ open }: State, text: string, token: string): boolean {
+  const opened = text[open.at(-1) ?? -1];
+  return (token === ']' && opened === '{') || (token === '}' && opened === '[');
+}
+
+function isOpenQuote(token: string): boolean {
+  const [first] = token;
+  if (first !== '"' && first !== "'") return false;
+  return token.length < 2 || !token.endsWith(first);
 }
 
 function isOverLimit(state: State, token: string, at: Span, refuse: Report): boolean {
@@ -63,7 +107,11 @@ function isOverLimit(state: State, token: string, at: Span, refuse: Report): boo
     refuse('too-many-keys', at, `the file has more than ${MAX_KEYS} keys`, SPLIT);
     return true;
   }
-  if (state.columns.length + state.flow > MAX_DEPTH) {
+  if (token.length > MAX_VALUE && (state.isScalar || !/^[ \t#]/.test(token))) {
+    refuse('too-large', at, `one value has ${token.length} characters, more than ${MAX_VALUE}`, 'look for a missing quote, or move long address lists into set files');
+    return true;
+  }
+  if (state.columns.length + state.open.length > MAX_DEPTH) {
     refuse('too-deep', at, `the text is nested more than ${MAX_DEPTH} levels deep`, 'a policy needs 9 levels; look for brackets that are not closed');
     return true;
   }
@@ -110,9 +158,9 @@ function follow(state: State, token: string): void {
     if (token.length <= 2) state.isLineStart = true;
     if (token.length <= 2) return;
   }
-  if (token === '{' || token === '[') state.flow++;
-  else if (token === '}' || token === ']') state.flow = Math.max(0, state.flow - 1);
-  if (token === '' || /^[ \t#]/.test(token) || state.flow > 0) return;
+  if (token === '{' || token === '[') state.open.push(state.offset - token.length);
+  else if (token === '}' || token === ']') state.open.pop();
+  if (token === '' || (!state.isScalar && /^[ \t#]/.test(token)) || state.open.length > 0) return;
   const { columns } = state;
   const top = (): number => columns[columns.length - 1] ?? -1;
   if (state.isLineStart) while (columns.length > 0 && top() >= column) columns.pop();

@@ -38,12 +38,18 @@ export interface NamedSet {
   readonly ranges: AddressRanges;
   /** Whether the addresses come from a file and not from the operator's own hand. */
   readonly isFile: boolean;
+  /** It has mistakes, so nothing is said of the rules that use it. */
+  readonly isBroken: boolean;
 }
+
+/** A named service, or one that has mistakes. */
+export type NamedService = Points | 'broken';
 
 /** The built-in set: this host's loopback. */
 export const LOCALHOST: NamedSet = {
   name: 'localhost',
   isFile: false,
+  isBroken: false,
   ranges: rangesOf([prefixOf(4, [0x7f000000], 8), prefixOf(6, [0, 0, 0, 1], 128)]),
 };
 
@@ -73,7 +79,7 @@ export function resolveSets(tree: PolicyTree, files: SetFiles, report: Report, a
     checkSetName(entry, report);
     const file = child(entry.value, 'file');
     const ranges = file === undefined ? resolveInline(entry.value, report) : resolveFile(file, files, report, add);
-    sets.set(entry.key, { name: entry.key, ranges, isFile: file !== undefined });
+    sets.set(entry.key, { name: entry.key, ranges: ranges ?? NO_ADDRESSES, isFile: file !== undefined, isBroken: ranges === undefined });
   }
   return sets;
 }
@@ -93,14 +99,16 @@ function checkWord(key: string, at: Span, report: Report): void {
   report('reserved-name', at, `the name ${key} is the name of a protocol`, 'choose another name');
 }
 
-function resolveInline(node: TreeNode, report: Report): AddressRanges {
+/** The addresses of a list; undefined when there is a mistake in it. */
+function resolveInline(node: TreeNode, report: Report): AddressRanges | undefined {
+  const items = itemsOf(node);
   const prefixes: Prefix[] = [];
-  for (const item of itemsOf(node)) {
+  for (const item of items) {
     const text = textOf(item);
     const prefix = text === undefined ? undefined : readPrefix(text, item, report, 'a set holds addresses and prefixes, no names');
     if (prefix !== undefined) prefixes.push(prefix);
   }
-  return rangesOf(prefixes);
+  return items.length > 0 && prefixes.length === items.length ? rangesOf(prefixes) : undefined;
 }
 
 /** The prefix of an item, or its mistake reported. */
@@ -117,14 +125,14 @@ export function readPrefix(text: string, at: Span, report: Report, names: string
   return undefined;
 }
 
-function resolveFile(node: TreeNode, files: SetFiles, report: Report, add: (found: readonly Diagnostic[]) => void): AddressRanges {
+function resolveFile(node: TreeNode, files: SetFiles, report: Report, add: (found: readonly Diagnostic[]) => void): AddressRanges | undefined {
   const path = textOf(node);
-  if (path === undefined || path === '') return NO_ADDRESSES;
+  if (path === undefined || path === '') return undefined;
   const file = files.get(path);
   if (file === undefined || file.kind === 'failed') {
     const reason = file?.reason ?? 'it was not read';
     report('set-file', node, `the set file ${quote(path)} cannot be used: ${reason}`, file?.fix ?? 'check the path; it is relative to the policy file');
-    return NO_ADDRESSES;
+    return undefined;
   }
   const { netset } = file;
   add(netset.diagnostics);
@@ -134,24 +142,26 @@ function resolveFile(node: TreeNode, files: SetFiles, report: Report, add: (foun
     const message = `${count} host bits set in ${quote(path)}, the first on line ${first.line}: ${quote(first.found)}`;
     report('normalised-prefixes', node, message, `they are read as their prefix, here ${first.corrected}; correct the file to silence this`, 'warning');
   }
-  return netset.ranges;
+  return netset.diagnostics.length > 0 ? undefined : netset.ranges;
 }
 
 /** The document's services by name. */
-export function resolveServices(tree: PolicyTree, report: Report): ReadonlyMap<string, Points> {
-  const services = new Map<string, Points>();
+export function resolveServices(tree: PolicyTree, report: Report): ReadonlyMap<string, NamedService> {
+  const services = new Map<string, NamedService>();
   for (const { key, at, value } of entriesOf(child(tree.root, 'services'))) {
     if (key === 'any' || key === 'all') report('reserved-name', at, `the name ${key} stands for everything`, 'choose another name');
     else if (/^[0-9]/.test(key)) report('reserved-name', at, `the name ${quote(key)} begins with a digit, like a port`, 'choose a name that begins with a letter');
     else checkWord(key, at, report);
-    const points = itemsOf(value).flatMap((item) => readPorts(item, undefined, report)?.points ?? []);
-    services.set(key, { kind: 'points', points });
+    const parts = itemsOf(value).map((item) => readPorts(item, undefined, report));
+    const whole = parts.filter((part) => part !== undefined);
+    const isBroken = parts.length === 0 || whole.length < parts.length;
+    services.set(key, isBroken ? 'broken' : { kind: 'points', points: whole.flatMap((part) => part.points) });
   }
   return services;
 }
 
 /** The points of an item of ports; names are looked up in the services, or refused where there are none to look in. */
-export function readPorts(item: TreeNode, services: ReadonlyMap<string, Points> | undefined, report: Report, suggest?: (name: string) => string): Points | undefined {
+export function readPorts(item: TreeNode, services: ReadonlyMap<string, NamedService> | undefined, report: Report, suggest?: (name: string) => string): Points | undefined {
   if (item.kind !== 'scalar' || (typeof item.value !== 'string' && !Number.isInteger(item.value))) return undefined;
   const text = item.source;
   const points = parsePorts(text);
@@ -164,7 +174,7 @@ export function readPorts(item: TreeNode, services: ReadonlyMap<string, Points> 
     return undefined;
   }
   const service = services?.get(text);
-  if (service !== undefined) return service;
+  if (service !== undefined) return service === 'broken' ? undefined : service;
   const message = services === undefined ? `${quote(text)} is not a port; a service cannot name another service` : `there is no service ${quote(text)}`;
   report('unknown-service', item, message, suggest?.(text) ?? 'write ports such as 443/tcp, or a protocol');
   return undefined;

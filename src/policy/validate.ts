@@ -23,11 +23,14 @@ interface Place {
   readonly entry: MapEntry | undefined;
 }
 
+/** More are not worth the time: diagnostics end at 1,000. */
+const MAX_ERRORS = 4000;
+
 /** Every way in which the tree is not what the schema allows, sorted by position. Pure. */
 export function validateTree(tree: PolicyTree): readonly Diagnostic[] {
   const { report, diagnostics } = collect(tree.source);
   if (validate(valueOf(tree.root))) return [];
-  const errors = (validate as unknown as { errors: readonly SchemaError[] }).errors;
+  const errors = (validate as unknown as { errors: readonly SchemaError[] }).errors.slice(0, MAX_ERRORS);
   const wrongTypes = new Set(errors.filter((e) => e.keyword === 'type').map((e) => e.instancePath));
   const meant = new Set<string>();
   const places = errors.map((error) => placeOf(tree, error));
@@ -94,6 +97,7 @@ function nameOf({ path }: Place): string {
 }
 
 function exampleOf(path: readonly string[]): string | undefined {
+  if (path.length === 0) return 'version: 1 and policies: [{name: web, cgroups: [system.slice/nginx.service]}]';
   if (path.length === 2 && path[0] === 'sets') return `${path[1]}: [10.0.0.0/8, "fd00::/8"]`;
   if (path.length === 2 && path[0] === 'services') return `${path[1]}: [80/tcp, 443/tcp]`;
   if (path.length === 3 && isItem(path)) return exampleOf(path.slice(0, 2));
@@ -132,9 +136,16 @@ function typeFix({ path, node }: Place, types: readonly string[]): string {
   const isList = types.includes('array') && node.kind === 'scalar' && !types.includes('string');
   if (isList && !types.includes('object') && key !== 'policies' && key !== 'rules') return `write ${key}: [${node.source}]`;
   if (isList && path.length === 2) return `write ${key}: [${node.source}]`;
-  if (node.kind === 'map' && types.includes('string')) return 'quote an address or text that has a colon at its end';
+  const isColon = node.kind === 'map' && [...node.entries.values()].some(({ value }) => value.kind === 'scalar' && value.value === null);
+  if (isColon && types.includes('string')) return 'quote an address or text that has a colon at its end';
+  if (node.kind === 'scalar' && isAddress(path)) return 'write an address such as 192.0.2.1 or a prefix such as 192.0.2.0/24';
   if (node.kind === 'scalar' && types.length === 1 && types[0] === 'string' && ['name', 'file'].includes(key)) return `quote it: ${key}: "${node.source}"`;
   return writeExample(path);
+}
+
+function isAddress(path: readonly string[]): boolean {
+  const { key } = lastKey(path);
+  return key === 'to' || key === 'from' || (path[0] === 'sets' && path.length === 3 && isItem(path));
 }
 
 function emptyFix({ path }: Place): string {
@@ -151,7 +162,7 @@ function reportEnum(place: Place, report: Report): void {
     return report('reject-ingress', node, 'reject is not possible for ingress: the sender is another host', `write ${key}: drop`);
   }
   const near = nearest(word, allowed) ?? SYNONYMS[word.toLowerCase()];
-  const fix = near !== undefined && allowed.includes(near) ? `did you mean ${near}?` : `write one of them, such as ${key}: ${allowed[0]}`;
+  const fix = near !== undefined && allowed.includes(near) ? `did you mean ${near}?` : writeExample(path);
   report('wrong-value', node, `${key} cannot be ${quote(word)}: ${listed(allowed)}`, fix);
 }
 
@@ -215,7 +226,9 @@ function reportUnknownKey(place: Place, meant: Set<string>, report: Report): voi
   if (near !== undefined) meant.add(`${error.instancePath}/${near}`);
   const home = Object.keys(KEYS).filter((other) => KEYS[other]?.includes(key));
   const [first] = home;
-  const fix = near !== undefined ? `did you mean ${near}?`
+  const fix = key === 'from' && near === 'to' ? 'write to: an egress rule says where packets go to'
+    : key === 'to' && near === 'from' ? 'write from: an ingress rule says where packets come from'
+    : near !== undefined ? `did you mean ${near}?`
     : first !== undefined ? `${key} is a key of ${HOMES[first]}`
     : `allowed here: ${(KEYS[owner] ?? []).join(', ')}`;
   report('unknown-key', at, `the key ${quote(key)} is not known in ${nameOf(place)}`, fix);
