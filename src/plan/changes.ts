@@ -1,8 +1,8 @@
 // What differs between two compiled policies, in the words of the policy file.
 
-import { subtractRanges, toPrefixes } from '../base/ranges.js';
+import { NO_ADDRESSES, subtractRanges, toPrefixes } from '../base/ranges.js';
 import type { AddressRanges } from '../base/ranges.js';
-import { listRanges } from '../compile/addresses.js';
+import { allListRanges } from '../compile/addresses.js';
 import type { Names, Program, RuleName } from '../compile/program.js';
 
 export interface Change {
@@ -143,21 +143,18 @@ function orderChanges(
 }
 
 function rangesByName(program: Program | null): Map<string, AddressRanges> {
-  const byName = new Map<string, AddressRanges>();
-  program?.names.lists.forEach((name, index) => {
-    byName.set(name, listRanges(program.tables, program.names, index));
-  });
-  return byName;
+  if (program === null) return new Map();
+  const ranges = allListRanges(program.tables, program.names);
+  return new Map(program.names.lists.map((name, index) => [name, ranges[index] ?? NO_ADDRESSES]));
 }
 
 function addressChanges(desired: Program | null, loaded: Program | null): Change[] {
   const after = rangesByName(desired);
   const before = rangesByName(loaded);
-  const none: AddressRanges = { v4: new Uint32Array(0), v6: new Uint32Array(0) };
   const changes: Change[] = [];
   for (const name of new Set([...after.keys(), ...before.keys()])) {
-    const now = after.get(name) ?? none;
-    const then = before.get(name) ?? none;
+    const now = after.get(name) ?? NO_ADDRESSES;
+    const then = before.get(name) ?? NO_ADDRESSES;
     changes.push(...nameAddresses('add', name, subtractRanges(now, then)));
     changes.push(...nameAddresses('remove', name, subtractRanges(then, now)));
   }
