@@ -8,6 +8,7 @@
 namespace {
 
 Napi::Value DescribeProgram(Napi::Env env, int fd) {
+  if (fd < 0) return Number(env, fd);
   bpf_prog_info info = {};
   uint32_t size = sizeof(info);
   if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return Number(env, -errno);

@@ -158,7 +158,7 @@ class Ring : public Napi::ObjectWrap<Ring> {
       callback_.Call({records, sizes});
       return bounded;
     }
-    callback_.MakeCallback(env.Undefined(), {records, sizes}, *context_);
+    callback_.MakeCallback(env.Global(), {records, sizes}, *context_);
     if (env.IsExceptionPending()) {
       napi_fatal_exception(env, env.GetAndClearPendingException().Value());
     }

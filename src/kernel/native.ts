@@ -110,7 +110,7 @@ export interface ProgramInfo {
 
 export interface LinkInfo {
   readonly id: number;
-  /** libbpf's word: `cgroup`, `xdp`, `netns` ... */
+  /** The kernel's word: `cgroup`, `xdp`, `netns` ... */
   readonly type: string;
   readonly progId: number;
   /** 0n: not a cgroup link, or the cgroup is gone. */
@@ -214,10 +214,14 @@ interface NativeProgram {
   close(): Errno;
 }
 
-type NativeLinkInfo = Omit<LinkInfo, 'attachType'> & { readonly attachType: number };
+// Links as columns: {error, id, type, program id, attach type, ifindex} each.
+interface LinkColumns {
+  readonly words: Float64Array;
+  readonly cgroups: BigUint64Array;
+}
 
 interface NativeLink {
-  info(): NativeLinkInfo | Errno;
+  info(): LinkColumns | Errno;
   pin(path: string): Errno;
   update(program: NativeProgram, expected: NativeProgram | null): Errno;
   detach(): Errno;
@@ -267,18 +271,14 @@ interface Addon {
   ): NativeMap | Errno;
   programInfo(id: number): ProgramInfo | Errno;
   attachCgroup(program: NativeProgram, path: string, attachType: number): NativeLink | Errno;
-  listLinks(
-    path: string,
-  ):
-    | ((NativeLinkInfo & { name: string; error: undefined }) | { name: string; error: number })[]
-    | Errno;
+  listLinks(path: string): (LinkColumns & { readonly names: string[] }) | Errno;
   queryCgroup(
     path: string,
     attachType: number,
     flags: number,
     capacity: number,
   ): { attachFlags: number; ids: number[]; flags: number[] } | Errno;
-  linkInfo(id: number): NativeLinkInfo | Errno;
+  linkInfo(id: number): LinkColumns | Errno;
   nextLinkId(id: number): number | Errno;
   newRing(): NativeRing;
   lockFile(path: string, exclusive: boolean): NativeLock | Errno;
@@ -288,7 +288,7 @@ interface Addon {
   statfsType(path: string): number | Errno;
   setNetns(path: string): Errno;
   exec(path: string, argv: readonly string[], env: readonly string[]): Errno;
-  probeHelper(programType: number, helper: number): Errno;
+  tryHelper(programType: number, attachType: number, flags: number, helper: number): string | Errno;
   probeProgramType(type: number): Errno;
   probeMapType(type: number): Errno;
 }
@@ -806,10 +806,38 @@ const ATTACH_NAMES = new Map<number, AttachType>(
 
 const attachName = (type: number): AttachType | number => ATTACH_NAMES.get(type) ?? type;
 
-const named = (info: NativeLinkInfo): LinkInfo => ({
-  ...info,
-  attachType: attachName(info.attachType),
-});
+// enum bpf_link_type: newer kernels have types that the system's libbpf cannot name.
+const LINK_TYPES = [
+  'unspec',
+  'raw_tracepoint',
+  'tracing',
+  'cgroup',
+  'iter',
+  'netns',
+  'xdp',
+  'perf_event',
+  'kprobe_multi',
+  'struct_ops',
+  'netfilter',
+  'tcx',
+  'uprobe_multi',
+  'netkit',
+  'sockmap',
+];
+
+const LINK_WORDS = 6;
+
+function linkAt({ words, cgroups }: LinkColumns, i: number): LinkInfo {
+  const word = (field: number): number => words[i * LINK_WORDS + field] ?? 0;
+  return {
+    id: word(1),
+    type: LINK_TYPES[word(2)] ?? `type ${String(word(2))}`,
+    progId: word(3),
+    cgroupId: cgroups[i] ?? 0n,
+    attachType: attachName(word(4)),
+    ifindex: word(5),
+  };
+}
 
 /** An attachment. Unpinned, it ends when the last descriptor closes. */
 export class BpfLink {
@@ -821,7 +849,7 @@ export class BpfLink {
 
   /** Read anew each time: the program changes by update, the cgroup may vanish. */
   get info(): LinkInfo {
-    return named(take('describe link', '', this.#native.info()));
+    return linkAt(take('describe link', '', this.#native.info()), 0);
   }
 
   pin(path: string): void {
@@ -896,18 +924,12 @@ export function attachCgroup(
 
 /** All files of a bpffs directory as links, in no order. Directories are left out. */
 export function listLinks(directory: string): ListedLink[] {
-  return take('list', directory, addon().listLinks(directory)).map((item) => {
-    if (item.error !== undefined) return { name: item.name, error: item.error };
-    const { name, id, type, progId, cgroupId, attachType, ifindex } = item;
-    return {
-      name,
-      linkId: id,
-      type,
-      progId,
-      cgroupId,
-      attachType: attachName(attachType),
-      ifindex,
-    };
+  const columns = take('list', directory, addon().listLinks(directory));
+  return columns.names.map((name, i) => {
+    const error = -(columns.words[i * LINK_WORDS] ?? 0);
+    if (error !== 0) return { name, error };
+    const { id: linkId, ...link } = linkAt(columns, i);
+    return { name, linkId, ...link };
   });
 }
 
@@ -941,7 +963,7 @@ export function programInfo(id: number): ProgramInfo | null {
 /** null: no such link (any more). */
 export function linkInfo(id: number): LinkInfo | null {
   const info = addon().linkInfo(id);
-  return info === -ERRNO.ENOENT ? null : named(take('describe link', String(id), info));
+  return info === -ERRNO.ENOENT ? null : linkAt(take('describe link', String(id), info), 0);
 }
 
 /** Every link of the machine, ours and others', by ascending id. */
@@ -1089,11 +1111,27 @@ export function exec(
   return refuse('execute', path, addon().exec(path, argv, pairs));
 }
 
+// What a program must declare to be judged as one of its type.
+const PROBE_ATTACH: Partial<Record<ProgramType, AttachType>> = {
+  cgroup_skb: 'egress',
+  cgroup_sock: 'sockCreate',
+  cgroup_sock_addr: 'connect4',
+  sock_ops: 'sockOps',
+};
+const SLEEPABLE = 1 << 4;
+
 /** Whether programs of this type may call the helper with this number (enum bpf_func_id). */
 export function probeHelper(type: ProgramType, helper: number): boolean {
-  return (
-    count('probe helper', String(helper), addon().probeHelper(PROGRAM_TYPES[type], helper)) === 1
+  const attach = PROBE_ATTACH[type];
+  const attachType = attach === undefined ? 0 : ATTACH_TYPES[attach];
+  const flags = type === 'syscall' ? SLEEPABLE : 0;
+  const log = take(
+    'probe helper',
+    String(helper),
+    addon().tryHelper(PROGRAM_TYPES[type], attachType, flags, helper),
   );
+  // Refused for its missing arguments means: the helper itself is there.
+  return !/(unknown|invalid) func|cannot use helper/.test(log);
 }
 
 export function probeProgramType(type: ProgramType): boolean {

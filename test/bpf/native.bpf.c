@@ -40,6 +40,12 @@ struct {
 	__uint(max_entries, 8 << 20);
 } ring SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
+	__type(key, struct bpf_cgroup_storage_key);
+	__type(value, __u64);
+} owners SEC(".maps");
+
 struct request {
 	__u64 count;	/* 64 bits: an inlined bpf_loop compares the whole register */
 	__u64 flags;
@@ -110,6 +116,14 @@ SEC("cgroup_skb/egress")
 int deny_egress(struct __sk_buff *skb)
 {
 	return 0;
+}
+
+SEC("cgroup_skb/ingress")
+int use_owner(struct __sk_buff *skb)
+{
+	__u64 *owner = bpf_get_local_storage(&owners, 0);
+
+	return *owner != 1;
 }
 
 SEC("cgroup/connect4")

@@ -1,0 +1,48 @@
+# What is built from what. scripts/build.sh calls it; `make clean` starts afresh.
+
+# v2 is understood by every kernel we aim at; v3 is not by all (kernel floors).
+BPF_CPU ?= v2
+CLANG ?= clang
+LLVM_STRIP ?= $(shell command -v llvm-strip llvm-strip-14 llvm-strip-15 llvm-strip-16 2>/dev/null | head -n 1)
+# linux/types.h includes asm/types.h, which Debian keeps by architecture.
+MULTIARCH := $(shell g++ -print-multiarch 2>/dev/null)
+BPF_CFLAGS = -O2 -g -target bpf -mcpu=$(BPF_CPU) -Wall -Werror -MMD -MP \
+	-I/usr/include/$(MULTIARCH) -Ibpf
+
+PROGRAMS := $(patsubst bpf/%.bpf.c,build/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+FIXTURES := $(patsubst test/bpf/%.bpf.c,build/test-bpf/%.bpf.o,$(wildcard test/bpf/*.bpf.c))
+ADDON := native/build/Release/cgfw.node
+SOURCES := $(shell find src test bench -name '*.ts' 2>/dev/null) $(wildcard schema/*.json)
+
+all: $(PROGRAMS) $(FIXTURES) $(ADDON) dist/.built
+
+# Written aside and renamed: an interrupted build leaves no half object behind.
+define compile
+@mkdir -p $(@D)
+@echo "  bpf    $<"
+@$(CLANG) $(BPF_CFLAGS) -MT $@ -MF $@.d -c $< -o $@.new
+@$(if $(LLVM_STRIP),$(LLVM_STRIP) -g $@.new)
+@mv $@.new $@
+endef
+
+build/bpf/%.bpf.o: bpf/%.bpf.c Makefile
+	$(compile)
+
+build/test-bpf/%.bpf.o: test/bpf/%.bpf.c Makefile
+	$(compile)
+
+$(ADDON): $(wildcard native/*.cc native/*.h) native/binding.gyp node_modules/node-addon-api/package.json
+	@echo "  native $@"
+	@bash scripts/build-native.sh
+	@touch $@
+
+dist/.built: $(SOURCES) tsconfig.json node_modules/typescript/package.json
+	@echo "  tsc    dist"
+	@node node_modules/typescript/bin/tsc -p .
+	@touch $@
+
+clean:
+	rm -rf build dist native/build
+
+-include $(PROGRAMS:=.d) $(FIXTURES:=.d)
+.PHONY: all clean
