@@ -97,6 +97,8 @@ check_kernel
 mapfile -t missing < <(missing_packages)
 if [ "${#missing[@]}" -gt 0 ]; then
 	install_packages "${missing[@]}"
+	mapfile -t missing < <(missing_packages)
+	[ "${#missing[@]}" -eq 0 ] || fail "still not usable after their installation: ${missing[*]}: reinstall them"
 fi
 install_modules
 bash scripts/build.sh
