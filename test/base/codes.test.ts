@@ -1,0 +1,34 @@
+// docs/errors.md and the tests know every code, and no other.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import t from 'tap';
+import { DIAGNOSTIC_CODES, ERROR_CODES } from '../../src/base/error.js';
+
+const ROOT = path.join(import.meta.dirname, '../../..');
+
+/** Found by src/source, where the file is opened. */
+const OF_THE_READER = new Set<string>(['unreadable', 'unsafe-owner']);
+
+function readAll(folder: string): string {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && /\.(txt|test\.ts)$/.test(entry.name) && entry.name !== 'codes.test.ts')
+    .map((entry) => readFileSync(path.join(entry.parentPath, entry.name), 'utf8'))
+    .join('\n');
+}
+
+t.test('docs/errors.md lists exactly the codes that exist', async (t) => {
+  const docs = readFileSync(path.join(ROOT, 'docs/errors.md'), 'utf8');
+  const [, diagnostics = '', errors = ''] = docs.split(/^## /m);
+  const listed = (text: string): string[] => [...text.matchAll(/^### `([a-z0-9-]+)`$/gm)].map(([, code = '']) => code).sort();
+  t.same(listed(diagnostics), [...DIAGNOSTIC_CODES].sort());
+  t.same(listed(errors), [...ERROR_CODES].sort());
+});
+
+t.test('every diagnostic code is met by a case or a test', async (t) => {
+  const tests = readAll(path.join(ROOT, 'test'));
+  for (const code of DIAGNOSTIC_CODES) {
+    const isMet = tests.includes(`[${code}]`) || tests.includes(`'${code}'`);
+    t.ok(isMet, code, OF_THE_READER.has(code) ? { todo: !isMet } : {});
+  }
+});
