@@ -74,6 +74,9 @@ enum hook {
 
 /* Nothing is denied in this direction: replies need no remembered state. */
 #define DIRECTION_OPEN 1U
+/* All addresses, or all services, are treated alike: there is nothing to look up. */
+#define DIRECTION_ONE_ROW 2U
+#define DIRECTION_ONE_COLUMN 4U
 
 /* One word decides which generation is in force; storing it is the commit. */
 struct control {

@@ -14,54 +14,72 @@ char _license[] SEC("license") = "Dual MIT/GPL";
 #define FAIL 0
 #define DROP 2
 
-/*
- * The rule for a packet that could be read. When its own direction denies, it
- * may still be a reply to what the other direction allowed.
- */
-static __always_inline __u32 judge(struct __sk_buff *skb, const struct view *view,
-				   struct packet *packet, __u32 direction, int class,
-				   __u8 *is_new)
+static __always_inline __u32 rule_of(const struct view *view, const struct packet *packet,
+				     __u32 direction, __u32 judged)
 {
-	const struct direction *own = &view->policy->direction[direction];
-	const struct direction *other = &view->policy->direction[!direction];
+	const struct direction *rules = &view->policy->direction[judged];
+	__u32 point = judged == direction ? packet->point : packet->reply_point;
+
+	return rules->rule_base + decide(view->slot, rules, packet->family,
+					 remote_of(packet, direction), point);
+}
+
+/*
+ * A denied packet passes all the same when it answers what the other direction
+ * allowed to begin. A function of its own: the common case stays short.
+ */
+static __noinline int allow_reply(struct view *view, struct packet *packet,
+				  struct verdict *verdict, __u32 direction)
+{
+	struct verdict reply = {};
+
+	if (!view || !packet || !verdict)
+		return 0;
+	direction &= 1;
+	reply.rule = rule_of(view, packet, direction, !direction);
+	if (take_rule(view, &reply) && reply.action == ACTION_ALLOW)
+		*verdict = reply;
+	return 0;
+}
+
+/* Fills the verdict on a packet that could be read; 0 when the tables are damaged. */
+static __always_inline int judge(struct __sk_buff *skb, struct view *view,
+				 struct packet *packet, __u32 direction, struct verdict *verdict)
+{
+	__u32 own = starter_of(direction), starter = own;
 	struct bpf_sock *sk = skb->sk;
-	const struct rule *rule;
-	__u32 starter, index;
+	__u8 exchange = sk ? packet->exchange : EXCHANGE_NONE;
+	__u32 other_flags = view->policy->direction[!direction].flags;
 
-	if (packet->exchange == EXCHANGE_TCP && sk) {
+	/*
+	 * Where the other direction allows everything, who began a connection
+	 * matters only to a packet that its own direction denies.
+	 */
+	if (exchange == EXCHANGE_TCP && (packet->tcp_flags & TCP_SYN || !(other_flags & DIRECTION_OPEN)))
 		starter = tcp_starter(sk, packet, direction);
-		*is_new = (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-		if (starter == starter_of(!direction))
-			return other->rule_base +
-			       decide(view->slot, other, class, packet->reply_point);
-	} else {
-		starter = starter_of(direction);
+	verdict->rule = rule_of(view, packet, direction,
+				starter == starter_of(!direction) ? !direction : direction);
+	if (!take_rule(view, verdict))
+		return 0;
+	if (exchange == EXCHANGE_TCP) {
+		if (verdict->action != ACTION_ALLOW && other_flags & DIRECTION_OPEN)
+			starter = tcp_starter(sk, packet, direction);
+		verdict->is_new = (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+		if (starter != own && verdict->action != ACTION_ALLOW)
+			allow_reply(view, packet, verdict, direction);
+		return 1;
 	}
-	index = own->rule_base + decide(view->slot, own, class, packet->point);
-	if (packet->exchange == EXCHANGE_NONE || !sk)
-		return index;
-	rule = rule_at(view->slot, index);
-	if (!rule)
-		return index;
-	if (rule->action == ACTION_ALLOW) {
-		if (packet->exchange == EXCHANGE_TCP || packet->exchange == EXCHANGE_ECHO_REPLY)
-			return index;
+	if (verdict->action == ACTION_ALLOW) {
 		/* Whoever may answer by rule needs no note, unless `new` wants to know. */
-		if (!(other->flags & DIRECTION_OPEN) || rule->log == LOG_NEW)
-			*is_new = note_peer(skb, sk, packet, direction);
-		return index;
+		if ((exchange == EXCHANGE_UDP || exchange == EXCHANGE_ECHO_REQUEST) &&
+		    (!(other_flags & DIRECTION_OPEN) || verdict->log == LOG_NEW))
+			verdict->is_new = note_peer(skb, sk, packet, direction);
+		return 1;
 	}
-	if (packet->exchange == EXCHANGE_UDP || packet->exchange == EXCHANGE_ECHO_REPLY)
-		starter = peer_starter(skb, sk, packet, direction);
-	else if (packet->exchange == EXCHANGE_ECHO_REQUEST)
-		return index;
-	if (starter == starter_of(direction) ||
-	    (starter == STARTED_UNKNOWN && packet->exchange != EXCHANGE_TCP))
-		return index;
-	__u32 reply = other->rule_base + decide(view->slot, other, class, packet->reply_point);
-
-	rule = rule_at(view->slot, reply);
-	return rule && rule->action == ACTION_ALLOW ? reply : index;
+	if ((exchange == EXCHANGE_UDP || exchange == EXCHANGE_ECHO_REPLY) &&
+	    peer_starter(skb, sk, packet, direction) == starter_of(!direction))
+		allow_reply(view, packet, verdict, direction);
+	return 1;
 }
 
 static __always_inline void log_packet(struct __sk_buff *skb, const struct view *view,
@@ -116,17 +134,16 @@ static __always_inline int filter(struct __sk_buff *skb, __u32 direction)
 		return PASS;
 	if (!view.policy)
 		return FAIL;
-	own = &view.policy->direction[direction];
 	if (parse(skb, &packet) == 0) {
-		int class = class_of(view.slot, packet.family, remote_of(&packet, direction));
-
-		verdict.rule = judge(skb, &view, &packet, direction, class, &verdict.is_new);
+		if (!judge(skb, &view, &packet, direction, &verdict))
+			return FAIL;
 	} else {
 		count_fault(FAULT_UNPARSABLE);
+		own = &view.policy->direction[direction];
 		verdict.rule = own->rule_base + own->unparsable_rule;
+		if (!take_rule(&view, &verdict))
+			return FAIL;
 	}
-	if (!take_rule(&view, &verdict))
-		return FAIL;
 	count(&verdict, packet.length);
 	if (wants_event(&verdict))
 		log_packet(skb, &view, &verdict, &packet, direction);

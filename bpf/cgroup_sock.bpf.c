@@ -85,7 +85,7 @@ static __always_inline int judge_connect(struct bpf_sock_addr *context, __u32 fa
 	struct packet packet = {};
 	struct event *event;
 	struct view view;
-	int is_refused, class;
+	int is_refused;
 
 	if (!open_view(&view))
 		return PASS;
@@ -96,8 +96,8 @@ static __always_inline int judge_connect(struct bpf_sock_addr *context, __u32 fa
 		return FAIL;
 	parse_connect(context, &packet, family);
 	direction = &view.policy->direction[EGRESS];
-	class = class_of(view.slot, packet.family, packet.destination);
-	verdict.rule = direction->rule_base + decide(view.slot, direction, class, packet.point);
+	verdict.rule = direction->rule_base + decide(view.slot, direction, packet.family,
+						     packet.destination, packet.point);
 	if (!take_rule(&view, &verdict))
 		return FAIL;
 	is_refused = verdict.action == ACTION_REJECT && !verdict.audit;

@@ -165,24 +165,35 @@ static __always_inline int class_of(__u32 slot, __u32 family, const __u32 *addre
  * Which rule of a direction decides: index relative to its rule_base. A fault
  * in the tables is answered with the rule for what cannot be read.
  */
-static __always_inline __u32 decide(__u32 slot, const struct direction *direction, int class,
-				    __u32 point)
+static __always_inline __u32 decide(__u32 slot, const struct direction *direction, __u32 family,
+				    const __u32 *address, __u32 point)
 {
-	const __u16 *service, *row, *column, *cell;
+	const __u16 *service, *entry;
+	__u32 row = 0, column = 0;
+	int class;
 
-	if (class < 0)
+	if (!(direction->flags & DIRECTION_ONE_ROW)) {
+		class = class_of(slot, family, address);
+		if (class < 0)
+			goto fault;
+		entry = cell_at(slot, direction->row_base + class);
+		if (!entry)
+			goto fault;
+		row = *entry;
+	}
+	if (!(direction->flags & DIRECTION_ONE_COLUMN)) {
+		service = service_at(slot, point);
+		if (!service)
+			goto fault;
+		entry = cell_at(slot, direction->col_base + *service);
+		if (!entry)
+			goto fault;
+		column = *entry;
+	}
+	entry = cell_at(slot, direction->cell_base + row * direction->cols + column);
+	if (!entry)
 		goto fault;
-	service = service_at(slot, point);
-	row = cell_at(slot, direction->row_base + class);
-	if (!service || !row)
-		goto fault;
-	column = cell_at(slot, direction->col_base + *service);
-	if (!column)
-		goto fault;
-	cell = cell_at(slot, direction->cell_base + *row * direction->cols + *column);
-	if (!cell)
-		goto fault;
-	return *cell;
+	return *entry;
 fault:
 	count_fault(FAULT_TABLE);
 	return direction->unparsable_rule;

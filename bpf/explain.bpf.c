@@ -17,7 +17,6 @@ int explain(struct question *question)
 	const struct policy *policy;
 	const struct rule *rule;
 	__u32 slot, address[4], relative;
-	int class;
 
 	if (!head || !head->generation)
 		return 1;
@@ -31,10 +30,10 @@ int explain(struct question *question)
 	address[1] = question->address[1];
 	address[2] = question->address[2];
 	address[3] = question->address[3];
-	class = class_of(slot, question->family, address);
-	question->class_id = class;
+	question->class_id = class_of(slot, question->family, address);
 	relative = question->unparsable ? direction->unparsable_rule :
-					  decide(slot, direction, class, question->point);
+					  decide(slot, direction, question->family, address,
+						 question->point);
 	question->rule = direction->rule_base + relative;
 	rule = rule_at(slot, question->rule);
 	if (!rule)

@@ -24,6 +24,11 @@
 #define IPV4_OFFSET_MASK 0x1fff
 #define IPV6_OFFSET_MASK 0xfff8
 
+/* Version 4 and five words: a header without options. */
+#define IPV4_PLAIN 0x45
+#define MIN_UDP 8
+#define TCP_FLAGS 13
+
 #define TCP_SYN 0x02
 #define TCP_ACK 0x10
 
@@ -114,7 +119,7 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct packet 
 	switch (packet->protocol) {
 	case IPPROTO_TCP:
 		packet->exchange = EXCHANGE_TCP;
-		if (packet_bytes(skb, offset + 13, &packet->tcp_flags, 1))
+		if (packet_bytes(skb, offset + TCP_FLAGS, &packet->tcp_flags, 1))
 			return -1;
 		return parse_ports(skb, packet, offset, POINT_TCP);
 	case IPPROTO_UDP:
@@ -216,17 +221,64 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *pack
 }
 
 /*
+ * Reads what nearly every packet is, TCP or UDP over IPv4 without options, from
+ * fixed places under one bound check. 0 when the packet is anything else.
+ */
+static __always_inline int parse_common(struct __sk_buff *skb, struct packet *packet)
+{
+	const struct iphdr *header = (void *)(long)skb->data;
+	const __be16 *ports = (void *)(header + 1);
+	const __u8 *tcp = (void *)ports;
+	void *end = (void *)(long)skb->data_end;
+
+	if ((void *)(tcp + MIN_UDP) > end || *(const __u8 *)header != IPV4_PLAIN ||
+	    header->frag_off & bpf_htons(IPV4_OFFSET_MASK))
+		return 0;
+	if (header->protocol == IPPROTO_TCP) {
+		if ((void *)(tcp + TCP_FLAGS + 1) > end)
+			return 0;
+		packet->tcp_flags = tcp[TCP_FLAGS];
+		packet->exchange = EXCHANGE_TCP;
+		packet->point = POINT_TCP;
+	} else if (header->protocol == IPPROTO_UDP) {
+		packet->exchange = EXCHANGE_UDP;
+		packet->point = POINT_UDP;
+	} else {
+		return 0;
+	}
+	packet->family = 4;
+	packet->protocol = header->protocol;
+	packet->source[0] = bpf_ntohl(header->saddr);
+	packet->destination[0] = bpf_ntohl(header->daddr);
+	packet->source_port = bpf_ntohs(ports[0]);
+	packet->destination_port = bpf_ntohs(ports[1]);
+	packet->reply_point = packet->point + packet->source_port;
+	packet->point += packet->destination_port;
+	return 1;
+}
+
+/* Everything else; a function of its own, so that the common case stays short. */
+static __noinline int parse_any(struct __sk_buff *skb, struct packet *packet)
+{
+	if (!packet)
+		return -1;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return parse_ipv4(skb, packet);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(skb, packet);
+	return -1;
+}
+
+/*
  * Fills packet, which must be zero. Returns 0, or negative when the packet
  * cannot be read; addresses and protocol are then set as far as they are known.
  */
 static __always_inline int parse(struct __sk_buff *skb, struct packet *packet)
 {
 	packet->length = skb->len;
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return parse_ipv4(skb, packet);
-	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(skb, packet);
-	return -1;
+	if (skb->protocol == bpf_htons(ETH_P_IP) && parse_common(skb, packet))
+		return 0;
+	return parse_any(skb, packet);
 }
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "decide.h"
 #include "event.h"
+#include "owner.h"
 
 struct view {
 	__u64 generation;
@@ -19,7 +20,6 @@ struct view {
 /* 0 when no policy owns the cgroup. */
 static __always_inline int open_view(struct view *view)
 {
-	const struct owner *owner = bpf_get_local_storage(&owners, 0);
 	__u32 zero = 0, index;
 
 	view->head = bpf_map_lookup_elem(&control, &zero);
@@ -27,7 +27,7 @@ static __always_inline int open_view(struct view *view)
 		return 0;
 	view->generation = *(volatile const __u64 *)&view->head->generation;
 	view->slot = view->generation & 1;
-	index = owner->policy[view->slot];
+	index = owner_index(view->slot);
 	if (!index)
 		return 0;
 	view->policy = policy_at(view->slot, index);

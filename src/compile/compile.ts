@@ -10,6 +10,8 @@ import {
   DEFAULT_RULE,
   DIRECTION_FLAGS,
   DIRECTION_OFFSET,
+  DIRECTION_ONE_COLUMN,
+  DIRECTION_ONE_ROW,
   DIRECTION_OPEN,
   POLICY_AUDIT,
   POLICY_RAW_DENY,
@@ -104,7 +106,10 @@ function encodeDirection(
   into[COLS] = verdicts.cols;
   into[DEFAULT_RULE] = direction.rules.length;
   into[UNPARSABLE_RULE] = direction.rules.length + 1;
-  into[DIRECTION_FLAGS] = canDeny(direction) ? 0 : DIRECTION_OPEN;
+  into[DIRECTION_FLAGS] =
+    (canDeny(direction) ? 0 : DIRECTION_OPEN) |
+    (verdicts.cells.length === verdicts.cols ? DIRECTION_ONE_ROW : 0) |
+    (verdicts.cols === 1 ? DIRECTION_ONE_COLUMN : 0);
 }
 
 function canDeny(direction: Direction): boolean {

@@ -17,6 +17,8 @@ export const ROOT_NODE = 0x80000000;
 export const POLICY_AUDIT = 1;
 export const POLICY_RAW_DENY = 2;
 export const DIRECTION_OPEN = 1;
+export const DIRECTION_ONE_ROW = 2;
+export const DIRECTION_ONE_COLUMN = 4;
 
 const WORD_BYTES = 4;
 

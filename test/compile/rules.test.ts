@@ -3,6 +3,8 @@ import { compile } from '../../src/compile/compile.js';
 import {
   DIRECTION_FLAGS,
   DIRECTION_OFFSET,
+  DIRECTION_ONE_COLUMN,
+  DIRECTION_ONE_ROW,
   DIRECTION_OPEN,
   POLICY_AUDIT,
   POLICY_RAW_DENY,
@@ -51,21 +53,21 @@ t.test(
   },
 );
 
-t.test('flags say audit, raw sockets denied, and nothing to deny', async (t) => {
+t.test('flags say audit, raw sockets denied, nothing to deny and nothing to look up', async (t) => {
   const flagsOf = ({ tables: { policies } }: Program) => ({
     policy: policies[POLICY_WORDS],
     egress: policies[POLICY_WORDS + DIRECTION_OFFSET.egress + DIRECTION_FLAGS],
   });
   t.same(flagsOf(compileOne({ mode: 'audit', raw: 'deny' })), {
     policy: POLICY_AUDIT | POLICY_RAW_DENY,
-    egress: DIRECTION_OPEN,
+    egress: DIRECTION_OPEN | DIRECTION_ONE_ROW | DIRECTION_ONE_COLUMN,
   });
   const denying = direction('allow', rule('drop', [0], 'any'));
-  t.same(flagsOf(compileOne({ egress: denying })), { policy: 0, egress: 0 });
-  t.same(flagsOf(compileOne({ egress: direction('allow', rule('allow', [0], 'any')) })), {
-    policy: 0,
-    egress: DIRECTION_OPEN,
-  });
+  t.same(flagsOf(compileOne({ egress: denying })), { policy: 0, egress: DIRECTION_ONE_COLUMN });
+  const byPort = direction('allow', rule('drop', 'any', [25, 25]));
+  t.same(flagsOf(compileOne({ egress: byPort })), { policy: 0, egress: DIRECTION_ONE_ROW });
+  const both = direction('allow', rule('drop', [0], [25, 25]));
+  t.same(flagsOf(compileOne({ egress: both })), { policy: 0, egress: 0 });
 });
 
 t.test('a rule keeps its counter wherever it stands', async (t) => {
