@@ -25,7 +25,8 @@ export interface BadAddress {
   readonly fix: string;
 }
 
-const EXAMPLE = 'write an address such as 192.0.2.1 or a prefix such as 192.0.2.0/24 or 2001:db8::/32';
+const EXAMPLE =
+  'write an address such as 192.0.2.1 or a prefix such as 192.0.2.0/24 or 2001:db8::/32';
 
 function bad(reason: string, fix: string = EXAMPLE): BadAddress {
   return { kind: 'bad', reason, fix };
@@ -34,7 +35,11 @@ function bad(reason: string, fix: string = EXAMPLE): BadAddress {
 /** Reads one address; a prefix length is a mistake. */
 export function parseAddress(text: string): Prefix | BadAddress {
   const slash = text.indexOf('/');
-  if (slash >= 0) return bad('has a prefix length where one address is expected', `write ${text.slice(0, slash)}`);
+  if (slash >= 0)
+    return bad(
+      'has a prefix length where one address is expected',
+      `write ${text.slice(0, slash)}`,
+    );
   return parsePrefix(text);
 }
 
@@ -45,7 +50,8 @@ export function parseAddress(text: string): Prefix | BadAddress {
 export function parsePrefix(text: string): Prefix | BadAddress {
   const slash = text.indexOf('/');
   const address = slash < 0 ? text : text.slice(0, slash);
-  if (/^[0-9]+(\.[0-9]+){3}:[0-9]*$/.test(address)) return bad('has a port', 'write the port in ports, such as ports: [443/tcp]');
+  if (/^[0-9]+(\.[0-9]+){3}:[0-9]*$/.test(address))
+    return bad('has a port', 'write the port in ports, such as ports: [443/tcp]');
   const words = address.includes(':') ? parseV6(address) : parseV4(address);
   if ('kind' in words) return words;
   const family = words.length === 1 ? 4 : 6;
@@ -66,7 +72,12 @@ function isMapped(words: readonly number[]): boolean {
 }
 
 /** The prefix of `bits` bits around an address. */
-export function prefixOf(family: Family, words: readonly number[], bits: number, hasLength = true): Prefix {
+export function prefixOf(
+  family: Family,
+  words: readonly number[],
+  bits: number,
+  hasLength = true,
+): Prefix {
   const first: number[] = [];
   const last: number[] = [];
   let hasHostBits = false;
@@ -95,10 +106,15 @@ function parseLength(text: string, slash: number, width: number): number | BadAd
   const mask = width === 32 ? parseV4(length) : bad('');
   if (!('kind' in mask)) {
     const bits = 32 - Math.log2(2 ** 32 - (mask[0] ?? 0));
-    return bad('has a netmask for a prefix length', Number.isInteger(bits) ? `write ${address}/${bits}` : range);
+    return bad(
+      'has a netmask for a prefix length',
+      Number.isInteger(bits) ? `write ${address}/${bits}` : range,
+    );
   }
-  if (/^0[0-9]+$/.test(length)) return bad('has a prefix length with a leading zero', `write ${address}/${Number(length)}`);
-  if (/^[0-9]+$/.test(length)) return bad(`has a prefix length above ${width}, the length of ${family}`, range);
+  if (/^0[0-9]+$/.test(length))
+    return bad('has a prefix length with a leading zero', `write ${address}/${Number(length)}`);
+  if (/^[0-9]+$/.test(length))
+    return bad(`has a prefix length above ${width}, the length of ${family}`, range);
   return bad('has no number for a prefix length', range);
 }
 
@@ -123,11 +139,16 @@ function isDecimal(part: string): boolean {
 
 function explainV4(text: string, parts: readonly string[]): BadAddress {
   if (text === '') return bad('is empty');
-  if (/^[0-9./\s]+$/.test(text) && /\s/.test(text)) return bad('has white space in it', 'write one address or prefix an item');
-  if (/^[0-9.]+-[0-9.]+$/.test(text)) return bad('is a range', 'write it as prefixes, such as 192.0.2.0/25');
-  if (/(^|\.)0x[0-9a-f]*(\.|$)/i.test(text)) return bad('has hexadecimal numbers', 'write decimal numbers, such as 192.0.2.1');
-  if (/^[0-9_.]+$/.test(text) && text.includes('_')) return bad('has an underscore', `write ${text.replaceAll('_', '')}`);
-  if (!/^[0-9.]+$/.test(text)) return bad('is not an address', `names are not looked up; ${EXAMPLE}`);
+  if (/^[0-9./\s]+$/.test(text) && /\s/.test(text))
+    return bad('has white space in it', 'write one address or prefix an item');
+  if (/^[0-9.]+-[0-9.]+$/.test(text))
+    return bad('is a range', 'write it as prefixes, such as 192.0.2.0/25');
+  if (/(^|\.)0x[0-9a-f]*(\.|$)/i.test(text))
+    return bad('has hexadecimal numbers', 'write decimal numbers, such as 192.0.2.1');
+  if (/^[0-9_.]+$/.test(text) && text.includes('_'))
+    return bad('has an underscore', `write ${text.replaceAll('_', '')}`);
+  if (!/^[0-9.]+$/.test(text))
+    return bad('is not an address', `names are not looked up; ${EXAMPLE}`);
   if (parts.includes('')) return bad('has a dot too many');
   if (parts.length !== 4) return shortV4(parts);
   const octal = parts.some((part) => part.length > 1 && part.startsWith('0'));
@@ -144,11 +165,18 @@ function shortV4(parts: readonly string[]): BadAddress {
 
 function leadingZero(parts: readonly string[]): BadAddress {
   const decimal = parts.map((part) => String(Number(part))).join('.');
-  return bad('has a leading zero, which some programs read as octal', `write ${decimal} without it`);
+  return bad(
+    'has a leading zero, which some programs read as octal',
+    `write ${decimal} without it`,
+  );
 }
 
 function parseV6(text: string): [number, number, number, number] | BadAddress {
-  if (text.includes('%')) return bad('has a zone', `write ${text.slice(0, text.indexOf('%'))}: a policy holds for every interface`);
+  if (text.includes('%'))
+    return bad(
+      'has a zone',
+      `write ${text.slice(0, text.indexOf('%'))}: a policy holds for every interface`,
+    );
   const gap = text.indexOf('::');
   if (gap >= 0 && text.indexOf('::', gap + 1) >= 0) return bad('has more than one ::');
   const head = groupsOf(gap < 0 ? text : text.slice(0, gap), gap < 0);
@@ -160,7 +188,8 @@ function parseV6(text: string): [number, number, number, number] | BadAddress {
     return bad(`has ${head.length + tail.length} groups where an IPv6 address has eight`);
   }
   const groups = [...head, ...new Array<number>(missing).fill(0), ...tail];
-  const word = (i: number): number => ((groups[2 * i] ?? 0) * 65536 + (groups[2 * i + 1] ?? 0)) >>> 0;
+  const word = (i: number): number =>
+    ((groups[2 * i] ?? 0) * 65536 + (groups[2 * i + 1] ?? 0)) >>> 0;
   return [word(0), word(1), word(2), word(3)];
 }
 
@@ -184,7 +213,8 @@ function groupsOf(text: string, mayEndInV4: boolean): number[] | BadAddress {
 
 function explainGroup(text: string, part: string): BadAddress {
   if (part === '') return bad('has a colon too many');
-  if (/^[0-9a-f]{5,}$/i.test(part)) return bad(`has a group of more than four digits: ${part.slice(0, 20)}`);
+  if (/^[0-9a-f]{5,}$/i.test(part))
+    return bad(`has a group of more than four digits: ${part.slice(0, 20)}`);
   if (/\s/.test(text)) return bad('has white space in it', 'write one address or prefix an item');
   return bad('is not an address');
 }
@@ -192,8 +222,10 @@ function explainGroup(text: string, part: string): BadAddress {
 /** Text of an address: dotted decimal, or RFC 5952 (lower case, the longest run of zeros as ::). */
 export function formatAddress(family: Family, words: ArrayLike<number>): string {
   const first = words[0] ?? 0;
-  if (family === 4) return `${first >>> 24}.${(first >>> 16) & 255}.${(first >>> 8) & 255}.${first & 255}`;
-  if (first === 0 && words[1] === 0 && words[2] === 0xffff) return `::ffff:${formatAddress(4, [words[3] ?? 0])}`;
+  if (family === 4)
+    return `${first >>> 24}.${(first >>> 16) & 255}.${(first >>> 8) & 255}.${first & 255}`;
+  if (first === 0 && words[1] === 0 && words[2] === 0xffff)
+    return `::ffff:${formatAddress(4, [words[3] ?? 0])}`;
   const groups: number[] = [];
   for (let i = 0; i < 4; i++) groups.push((words[i] ?? 0) >>> 16, (words[i] ?? 0) & 0xffff);
   const gap = longestZeros(groups);

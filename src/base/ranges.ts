@@ -23,7 +23,9 @@ export function mergeRanges(raw: AddressRanges): AddressRanges {
 /** The ranges of some prefixes, in any order. */
 export function rangesOf(prefixes: readonly Prefix[]): AddressRanges {
   const words = (family: Family): Uint32Array =>
-    Uint32Array.from(prefixes.filter((p) => p.family === family).flatMap((p) => [...p.first, ...p.last]));
+    Uint32Array.from(
+      prefixes.filter((p) => p.family === family).flatMap((p) => [...p.first, ...p.last]),
+    );
   return mergeRanges({ v4: words(4), v6: words(6) });
 }
 
@@ -31,7 +33,10 @@ export function rangesOf(prefixes: readonly Prefix[]): AddressRanges {
 export function unionRanges(sets: readonly AddressRanges[]): AddressRanges {
   const [only] = sets;
   if (only !== undefined && sets.length === 1) return only;
-  return mergeRanges({ v4: concat(sets.map((set) => set.v4)), v6: concat(sets.map((set) => set.v6)) });
+  return mergeRanges({
+    v4: concat(sets.map((set) => set.v4)),
+    v6: concat(sets.map((set) => set.v6)),
+  });
 }
 
 function concat(parts: readonly Uint32Array[]): Uint32Array {
@@ -65,7 +70,11 @@ export function coversRanges(outer: AddressRanges, inner: AddressRanges): boolea
 }
 
 /** Whether one address (words as in formatAddress) is in the set. */
-export function containsAddress(ranges: AddressRanges, family: Family, words: ArrayLike<number>): boolean {
+export function containsAddress(
+  ranges: AddressRanges,
+  family: Family,
+  words: ArrayLike<number>,
+): boolean {
   return family === 4 ? findWords(ranges.v4, words, 1) : findWords(ranges.v6, words, 4);
 }
 
@@ -83,12 +92,19 @@ export interface PrefixCover {
 /** The fewest prefixes that cover exactly these addresses, IPv4 first, in order. */
 export function toPrefixes(ranges: AddressRanges, limit = Infinity): PrefixCover {
   const cover = { count: 0, prefixes: [] as string[] };
-  for (let i = 0; i < ranges.v4.length; i += 2) coverRange(4, ranges.v4.subarray(i, i + 2), cover, limit);
-  for (let i = 0; i < ranges.v6.length; i += 8) coverRange(6, ranges.v6.subarray(i, i + 8), cover, limit);
+  for (let i = 0; i < ranges.v4.length; i += 2)
+    coverRange(4, ranges.v4.subarray(i, i + 2), cover, limit);
+  for (let i = 0; i < ranges.v6.length; i += 8)
+    coverRange(6, ranges.v6.subarray(i, i + 8), cover, limit);
   return cover;
 }
 
-function coverRange(family: Family, range: Uint32Array, cover: { count: number; prefixes: string[] }, limit: number): void {
+function coverRange(
+  family: Family,
+  range: Uint32Array,
+  cover: { count: number; prefixes: string[] },
+  limit: number,
+): void {
   const size = range.length / 2;
   const width = 32 * size;
   const at = range.slice(0, size);
@@ -119,7 +135,8 @@ function blockFits(at: Uint32Array, last: Uint32Array, host: number): boolean {
 }
 
 function blockEnd(at: Uint32Array, host: number): void {
-  for (let i = 0; i < at.length; i++) at[i] = (at[i] ?? 0) | ~maskOf(32 * at.length - host - 32 * i);
+  for (let i = 0; i < at.length; i++)
+    at[i] = (at[i] ?? 0) | ~maskOf(32 * at.length - host - 32 * i);
 }
 
 function increment(at: Uint32Array): void {

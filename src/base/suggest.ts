@@ -21,7 +21,8 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
     if (Math.abs(candidate.length - word.length) > MAX_EDITS) continue;
     const other = candidate.toLowerCase();
     const distance = lower.length >= 3 && other.startsWith(lower) ? 1 : editDistance(lower, other);
-    if (distance < bestDistance && distance < candidate.length) [best, bestDistance] = [candidate, distance];
+    if (distance < bestDistance && distance < candidate.length)
+      [best, bestDistance] = [candidate, distance];
   }
   return best;
 }
@@ -34,7 +35,11 @@ export function editDistance(a: string, b: string): number {
     const row = [i];
     for (let j = 1; j <= b.length; j++) {
       const same = a[i - 1] === b[j - 1];
-      let cost = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + (same ? 0 : 1));
+      let cost = Math.min(
+        (last[j] ?? 0) + 1,
+        (row[j - 1] ?? 0) + 1,
+        (last[j - 1] ?? 0) + (same ? 0 : 1),
+      );
       if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
         cost = Math.min(cost, (before[j - 2] ?? 0) + 1);
       }
@@ -49,7 +54,10 @@ export function editDistance(a: string, b: string): number {
 /** A user's word for a message: escaped so that it cannot move a terminal, and cut at 60 characters. */
 export function quote(word: string): string {
   const cut = word.length > 60 ? `${word.slice(0, 57)}...` : word;
-  return JSON.stringify(cut).replace(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/g, escapeUnit);
+  return JSON.stringify(cut).replace(
+    /[\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    escapeUnit,
+  );
 }
 
 function escapeUnit(unit: string): string {

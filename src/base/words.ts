@@ -18,7 +18,14 @@ function compare(a: Uint32Array, i: number, b: Uint32Array, j: number, size: num
 }
 
 /** Writes source[i] + step (step is 1 or -1) to target[j]. */
-function stepInto(target: Uint32Array, j: number, source: Uint32Array, i: number, size: number, step: 1 | -1): void {
+function stepInto(
+  target: Uint32Array,
+  j: number,
+  source: Uint32Array,
+  i: number,
+  size: number,
+  step: 1 | -1,
+): void {
   let carry: number = step;
   for (let k = size - 1; k >= 0; k--) {
     const sum = (source[i + k] as number) + carry;
@@ -70,13 +77,16 @@ function sortByFirst(ranges: Uint32Array, size: number): Uint32Array {
   const count = ranges.length / stride;
   const order = count < 4096 ? sortSmall(ranges, size, count) : sortRadix(ranges, size, count);
   const out = new Uint32Array(ranges.length);
-  for (let i = 0; i < count; i++) copy(out, i * stride, ranges, (order[i] as number) * stride, stride);
+  for (let i = 0; i < count; i++)
+    copy(out, i * stride, ranges, (order[i] as number) * stride, stride);
   return out;
 }
 
 function sortSmall(ranges: Uint32Array, size: number, count: number): Uint32Array {
   const stride = 2 * size;
-  return Uint32Array.from({ length: count }, (_, i) => i).sort((a, b) => compare(ranges, a * stride, ranges, b * stride, size));
+  return Uint32Array.from({ length: count }, (_, i) => i).sort((a, b) =>
+    compare(ranges, a * stride, ranges, b * stride, size),
+  );
 }
 
 /** Least significant digit first, 16 bits a pass; a digit that all numbers share costs no pass. */
@@ -89,7 +99,8 @@ function sortRadix(ranges: Uint32Array, size: number, count: number): Uint32Arra
     const word = size - 1 - (pass >> 1);
     const shift = (pass & 1) * 16;
     starts.fill(0);
-    for (let i = 0; i < count; i++) starts[(((ranges[i * stride + word] as number) >>> shift) & 0xffff) + 1]!++;
+    for (let i = 0; i < count; i++)
+      starts[(((ranges[i * stride + word] as number) >>> shift) & 0xffff) + 1]!++;
     const digit = ((ranges[word] as number) >>> shift) & 0xffff;
     if (starts[digit + 1] === count) continue;
     for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1] as number;
@@ -113,7 +124,11 @@ export function subtractWords(from: Uint32Array, what: Uint32Array, size: WordCo
     copy(first, 0, from, i, size);
     let isUsedUp = false;
     while (j < what.length && compare(what, j + size, first, 0, size) < 0) j += stride;
-    for (let k = j; k < what.length && !isUsedUp && compare(what, k, from, i + size, size) <= 0; k += stride) {
+    for (
+      let k = j;
+      k < what.length && !isUsedUp && compare(what, k, from, i + size, size) <= 0;
+      k += stride
+    ) {
       if (compare(what, k, first, 0, size) > 0) {
         copy(out, end, first, 0, size);
         stepInto(out, end + size, what, k, size, -1);

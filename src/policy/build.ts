@@ -1,6 +1,16 @@
 // YAML nodes to our tree: keys checked, aliases followed, in one linear pass.
 
-import { isAlias, isMap, isScalar, isSeq, type Node, type Pair, type Scalar as YamlScalar, type YAMLMap, type YAMLSeq } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node,
+  type Pair,
+  type Scalar as YamlScalar,
+  type YAMLMap,
+  type YAMLSeq,
+} from 'yaml';
 import { lineAt, type Source, type Span } from '../base/source.js';
 import { quote } from '../base/suggest.js';
 import type { Report } from './report.js';
@@ -34,7 +44,11 @@ function build(builder: Builder, node: Node): Built | undefined {
   if (isAlias(node)) return follow(builder, node.source, spanOf(node));
   const anchor = 'anchor' in node && typeof node.anchor === 'string' ? node.anchor : undefined;
   if (anchor !== undefined) builder.anchors.set(anchor, 'open');
-  const built = isMap(node) ? buildMap(builder, node) : isSeq(node) ? buildList(builder, node) : buildScalar(node as YamlScalar);
+  const built = isMap(node)
+    ? buildMap(builder, node)
+    : isSeq(node)
+      ? buildList(builder, node)
+      : buildScalar(node as YamlScalar);
   if (anchor !== undefined) builder.anchors.set(anchor, built);
   return built;
 }
@@ -42,9 +56,19 @@ function build(builder: Builder, node: Node): Built | undefined {
 function follow(builder: Builder, name: string, at: Span): Built | undefined {
   const built = builder.anchors.get(name);
   if (built === 'open') {
-    builder.report('yaml-alias', at, `the alias *${name} stands inside its own anchor`, 'write the values out');
+    builder.report(
+      'yaml-alias',
+      at,
+      `the alias *${name} stands inside its own anchor`,
+      'write the values out',
+    );
   } else if (built === undefined) {
-    builder.report('yaml-alias', at, `there is no anchor &${name} above this alias`, 'define the anchor before it is used; quote the text if * was meant as text');
+    builder.report(
+      'yaml-alias',
+      at,
+      `there is no anchor &${name} above this alias`,
+      'define the anchor before it is used; quote the text if * was meant as text',
+    );
   } else {
     return built;
   }
@@ -59,7 +83,10 @@ function spanOf(node: Node): Span {
 
 function buildScalar(node: YamlScalar): Built {
   const value = node.value as Scalar;
-  return { node: { kind: 'scalar', value, source: node.source ?? String(value), ...spanOf(node) }, size: 1 };
+  return {
+    node: { kind: 'scalar', value, source: node.source ?? String(value), ...spanOf(node) },
+    size: 1,
+  };
 }
 
 function buildList(builder: Builder, node: YAMLSeq): Built {
@@ -81,7 +108,8 @@ function buildMap(builder: Builder, node: YAMLMap): Built {
     const at = spanOf(pair.key);
     const key = keyOf(builder, pair.key, at);
     const built = pair.value === null ? nothing(at.end) : build(builder, pair.value);
-    if (key === undefined || built === undefined || isDuplicate(builder, entries, key, at)) continue;
+    if (key === undefined || built === undefined || isDuplicate(builder, entries, key, at))
+      continue;
     size = grow(builder, size, built, pair.value === null ? at : spanOf(pair.value));
     if (size <= MAX_NODES) entries.set(key, { key, at, value: built.node });
   }
@@ -96,7 +124,12 @@ function nothing(offset: number): Built {
 function grow(builder: Builder, size: number, built: Built, at: Span): number {
   const sum = size + built.size;
   if (sum > MAX_NODES && size <= MAX_NODES && built.size <= MAX_NODES) {
-    builder.report('yaml-alias', at, `the aliases stand for more than ${MAX_NODES} values`, 'name the addresses in sets and the ports in services instead');
+    builder.report(
+      'yaml-alias',
+      at,
+      `the aliases stand for more than ${MAX_NODES} values`,
+      'name the addresses in sets and the ports in services instead',
+    );
     builder.isBroken = true;
   }
   return sum;
@@ -104,13 +137,23 @@ function grow(builder: Builder, size: number, built: Built, at: Span): number {
 
 function keyOf(builder: Builder, node: Node, at: Span): string | undefined {
   if (!isScalar(node)) {
-    builder.report('wrong-type', at, 'a key must be plain text', 'write KEY: VALUE; quote an address that ends in a colon');
+    builder.report(
+      'wrong-type',
+      at,
+      'a key must be plain text',
+      'write KEY: VALUE; quote an address that ends in a colon',
+    );
     builder.isBroken = true;
     return undefined;
   }
   const key = typeof node.value === 'string' ? node.value : (node.source ?? '');
   if (key === '<<') {
-    builder.report('yaml-merge', at, 'merge keys (<<) are not allowed: YAML 1.2 has none', 'write the keys out');
+    builder.report(
+      'yaml-merge',
+      at,
+      'merge keys (<<) are not allowed: YAML 1.2 has none',
+      'write the keys out',
+    );
     builder.isBroken = true;
     return undefined;
   }
@@ -121,10 +164,20 @@ function keyOf(builder: Builder, node: Node, at: Span): string | undefined {
   return key;
 }
 
-function isDuplicate(builder: Builder, entries: ReadonlyMap<string, MapEntry>, key: string, at: Span): boolean {
+function isDuplicate(
+  builder: Builder,
+  entries: ReadonlyMap<string, MapEntry>,
+  key: string,
+  at: Span,
+): boolean {
   const first = entries.get(key);
   if (first === undefined) return false;
   const line = lineAt(builder.source, first.at.start);
-  builder.report('duplicate-key', at, `the key ${quote(key)} is on line ${line} already`, 'keep one of the two');
+  builder.report(
+    'duplicate-key',
+    at,
+    `the key ${quote(key)} is on line ${line} already`,
+    'keep one of the two',
+  );
   return true;
 }

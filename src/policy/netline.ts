@@ -65,11 +65,16 @@ function readV4(bytes: Uint8Array, start: number, line: Line): number {
     if (octet > 0 && bytes[i++] !== DOT) return -1;
     const first = i;
     let value = 0;
-    for (let digit = (bytes[i] as number) - 48; digit >= 0 && digit <= 9; digit = (bytes[i] as number) - 48) {
+    for (
+      let digit = (bytes[i] as number) - 48;
+      digit >= 0 && digit <= 9;
+      digit = (bytes[i] as number) - 48
+    ) {
       value = value * 10 + digit;
       i++;
     }
-    if (i === first || i - first > 3 || value > 255 || (i - first > 1 && bytes[first] === 48)) return -1;
+    if (i === first || i - first > 3 || value > 255 || (i - first > 1 && bytes[first] === 48))
+      return -1;
     address = address * 256 + value;
   }
   const bits = readLength(bytes, i, 32);
@@ -89,7 +94,8 @@ function readLength(bytes: Uint8Array, at: number, width: number): number {
   const end = lengthEnd(bytes, at);
   let bits = 0;
   for (let i = at + 1; i < end; i++) bits = bits * 10 + (bytes[i] as number) - 48;
-  const isOdd = end === at + 1 || end - at > 4 || bits > width || (bytes[at + 1] === 48 && end > at + 2);
+  const isOdd =
+    end === at + 1 || end - at > 4 || bits > width || (bytes[at + 1] === 48 && end > at + 2);
   return isOdd ? -1 : bits;
 }
 
@@ -132,11 +138,17 @@ function readV6(bytes: Uint8Array, start: number, line: Line): number {
       i++;
     }
   }
-  if (gap < 0 ? count !== 8 || bytes[i - 1] === COLON : count > 7 || (bytes[i - 1] === COLON && gap !== count)) return -1;
+  if (
+    gap < 0
+      ? count !== 8 || bytes[i - 1] === COLON
+      : count > 7 || (bytes[i - 1] === COLON && gap !== count)
+  )
+    return -1;
   const bits = readLength(bytes, i, 128);
   if (bits < 0) return -1;
   fillV6(line, count, gap, bits);
-  if (bits >= 96 && line.range[0] === 0 && line.range[1] === 0 && line.range[2] === 0xffff) return -1;
+  if (bits >= 96 && line.range[0] === 0 && line.range[1] === 0 && line.range[2] === 0xffff)
+    return -1;
   line.words = 4;
   line.end = lengthEnd(bytes, i);
   return line.end;

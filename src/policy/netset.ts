@@ -17,7 +17,11 @@ export interface Netset {
   /** Lines whose host bits were cleared. */
   readonly normalised: number;
   /** The first of these, for the warning. */
-  readonly firstNormalised?: { readonly line: number; readonly found: string; readonly corrected: string };
+  readonly firstNormalised?: {
+    readonly line: number;
+    readonly found: string;
+    readonly corrected: string;
+  };
   /** Errors: the file cannot be used. */
   readonly diagnostics: readonly Diagnostic[];
 }
@@ -49,12 +53,30 @@ interface Words {
 export function parseNetset(bytes: Uint8Array, file: string): Netset {
   const v4 = { all: new Uint32Array(1024), length: 0 };
   const v6 = { all: new Uint32Array(1024), length: 0 };
-  const reader: Reader = { bytes, file, v4, v6, entries: 0, normalised: 0, badLines: 0, diagnostics: [] };
+  const reader: Reader = {
+    bytes,
+    file,
+    v4,
+    v6,
+    entries: 0,
+    normalised: 0,
+    badLines: 0,
+    diagnostics: [],
+  };
   readAll(reader);
   if (reader.badLines > MAX_BAD_LINES) reader.diagnostics.push(moreBad(reader));
-  const ranges = mergeRanges({ v4: v4.all.subarray(0, v4.length), v6: v6.all.subarray(0, v6.length) });
+  const ranges = mergeRanges({
+    v4: v4.all.subarray(0, v4.length),
+    v6: v6.all.subarray(0, v6.length),
+  });
   const { entries, normalised, firstNormalised, diagnostics } = reader;
-  return { ranges, entries, normalised, diagnostics, ...(firstNormalised === undefined ? {} : { firstNormalised }) };
+  return {
+    ranges,
+    entries,
+    normalised,
+    diagnostics,
+    ...(firstNormalised === undefined ? {} : { firstNormalised }),
+  };
 }
 
 function readAll(reader: Reader): void {
@@ -97,7 +119,8 @@ function readStrictly(reader: Reader, start: number, line: number): number {
   const prefix = parsePrefix(written);
   if (prefix.kind === 'bad') {
     reader.badLines++;
-    if (reader.badLines <= MAX_BAD_LINES) reader.diagnostics.push(badLine(reader.file, line, text, written, prefix));
+    if (reader.badLines <= MAX_BAD_LINES)
+      reader.diagnostics.push(badLine(reader.file, line, text, written, prefix));
     return next;
   }
   if (prefix.hasHostBits) noteNormalised(reader, start, next, line);
@@ -108,23 +131,44 @@ function readStrictly(reader: Reader, start: number, line: number): number {
 
 function noteNormalised(reader: Reader, start: number, end: number, line: number): void {
   if (reader.normalised++ > 0) return;
-  const found = decoder.decode(reader.bytes.subarray(start, end)).split(/[#;\n]/)[0]?.trim() ?? '';
+  const found =
+    decoder
+      .decode(reader.bytes.subarray(start, end))
+      .split(/[#;\n]/)[0]
+      ?.trim() ?? '';
   const prefix = parsePrefix(found);
-  reader.firstNormalised = { line, found, corrected: prefix.kind === 'prefix' ? prefix.text : found };
+  reader.firstNormalised = {
+    line,
+    found,
+    corrected: prefix.kind === 'prefix' ? prefix.text : found,
+  };
 }
 
-function badLine(file: string, line: number, text: string, written: string, { reason, fix }: BadAddress): Diagnostic {
+function badLine(
+  file: string,
+  line: number,
+  text: string,
+  written: string,
+  { reason, fix }: BadAddress,
+): Diagnostic {
   const shown = text.slice(0, 400);
   const column = Math.min(text.indexOf(written), shown.length) + 1;
   const length = Math.max(1, Math.min(written.length, shown.length - column + 1));
-  return { severity: 'error', code: 'address', message: `${quote(written)} ${reason}`, fix, at: { file, line, column, length, text: shown } };
+  return {
+    severity: 'error',
+    code: 'address',
+    message: `${quote(written)} ${reason}`,
+    fix,
+    at: { file, line, column, length, text: shown },
+  };
 }
 
 function moreBad(reader: Reader): Diagnostic {
   const more = reader.badLines - MAX_BAD_LINES;
   const last = reader.diagnostics.at(-1)?.at;
   return {
-    severity: 'error', code: 'set-file',
+    severity: 'error',
+    code: 'set-file',
     message: `${reader.file} has ${more} more ${more === 1 ? 'line that is' : 'lines that are'} not an address or prefix`,
     fix: 'check that this is a list of addresses: one address or prefix a line, # and ; begin comments',
     at: { file: reader.file, line: (last?.line ?? 0) + 1, column: 1, length: 1, text: '' },

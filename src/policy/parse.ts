@@ -28,10 +28,16 @@ export function parseDocument(bytes: Uint8Array, file: string): ParseResult {
   const tokens = scanTokens(source, report);
   const root = tokens === undefined ? undefined : parseTokens(tokens, source, report);
   const sorted = sortDiagnostics(diagnostics);
-  return root === undefined ? { diagnostics: sorted } : { tree: { source, root }, diagnostics: sorted };
+  return root === undefined
+    ? { diagnostics: sorted }
+    : { tree: { source, root }, diagnostics: sorted };
 }
 
-function parseTokens(tokens: readonly string[], source: Source, report: Report): TreeNode | undefined {
+function parseTokens(
+  tokens: readonly string[],
+  source: Source,
+  report: Report,
+): TreeNode | undefined {
   const document = withoutStackTraces(() => compose(tokens, source.text.length));
   const [error] = [...document.errors].sort((a, b) => a.pos[0] - b.pos[0]);
   if (error !== undefined) {
@@ -41,7 +47,12 @@ function parseTokens(tokens: readonly string[], source: Source, report: Report):
   const { contents } = document;
   const tree = contents === null ? undefined : buildTree(contents, source, report);
   if (contents === null || (tree !== undefined && isEmpty(tree))) {
-    report('empty', { start: 0, end: 0 }, 'the policy is empty; an empty file never means "remove everything"', 'write a policy, or run cgfw down to remove what is in force');
+    report(
+      'empty',
+      { start: 0, end: 0 },
+      'the policy is empty; an empty file never means "remove everything"',
+      'write a policy, or run cgfw down to remove what is in force',
+    );
     return undefined;
   }
   return tree;
@@ -50,12 +61,22 @@ function parseTokens(tokens: readonly string[], source: Source, report: Report):
 /** The parser and the composer on tokens that scanTokens has seen, so that the text is cut into tokens once. */
 function compose(tokens: readonly string[], length: number): Document.Parsed {
   // The composer's own duplicate check is quadratic: 196 s at 100,000 keys.
-  const composer = new Composer({ version: '1.2', schema: 'core', merge: false, uniqueKeys: false, strict: true, logLevel: 'silent' });
+  const composer = new Composer({
+    version: '1.2',
+    schema: 'core',
+    merge: false,
+    uniqueKeys: false,
+    strict: true,
+    logLevel: 'silent',
+  });
   const parser = new Parser();
   const documents: Document.Parsed[] = [];
-  for (const token of tokens) for (const node of parser.next(token)) documents.push(...composer.next(node) as Iterable<Document.Parsed>);
-  for (const node of parser.end()) documents.push(...composer.next(node) as Iterable<Document.Parsed>);
-  documents.push(...composer.end(true, length) as Iterable<Document.Parsed>);
+  for (const token of tokens)
+    for (const node of parser.next(token))
+      documents.push(...(composer.next(node) as Iterable<Document.Parsed>));
+  for (const node of parser.end())
+    documents.push(...(composer.next(node) as Iterable<Document.Parsed>));
+  documents.push(...(composer.end(true, length) as Iterable<Document.Parsed>));
   return documents[0] as Document.Parsed;
 }
 
@@ -71,5 +92,9 @@ function withoutStackTraces<T>(parse: () => T): T {
 }
 
 function isEmpty(node: TreeNode): boolean {
-  return node.kind === 'map' ? node.entries.size === 0 : node.kind === 'list' ? node.items.length === 0 : node.value === null;
+  return node.kind === 'map'
+    ? node.entries.size === 0
+    : node.kind === 'list'
+      ? node.items.length === 0
+      : node.value === null;
 }

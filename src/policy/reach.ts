@@ -1,6 +1,12 @@
 // Rules that can never match, because one rule above them takes everything.
 
-import { coversRanges, isEmpty, NO_ADDRESSES, unionRanges, type AddressRanges } from '../base/ranges.js';
+import {
+  coversRanges,
+  isEmpty,
+  NO_ADDRESSES,
+  unionRanges,
+  type AddressRanges,
+} from '../base/ranges.js';
 import { coverWords } from '../base/words.js';
 import type { Lists } from './lists.js';
 import type { Rule } from './policy.js';
@@ -15,7 +21,11 @@ const MAX_STEPS = 20_000_000;
  * addresses and services. Pairs are told apart by their outermost addresses
  * first, so that 10,000 rules take well under a second.
  */
-export function warnOfUnreachableRules(placed: readonly PlacedRule[], lists: Lists, report: Report): void {
+export function warnOfUnreachableRules(
+  placed: readonly PlacedRule[],
+  lists: Lists,
+  report: Report,
+): void {
   const bounds = boundsOf(placed, lists);
   let steps = 0;
   for (const [i, { rule, at }] of placed.entries()) {
@@ -27,7 +37,13 @@ export function warnOfUnreachableRules(placed: readonly PlacedRule[], lists: Lis
       if (!covers(earlier, rule, lists)) continue;
       const name = earlier.name === undefined ? `rule ${earlier.index}` : `rule ${earlier.name}`;
       const verb = earlier.action === rule.action ? 'has done the same for' : 'takes';
-      report('unreachable-rule', at, `this rule never matches: ${name} on line ${earlier.line} ${verb} all of it`, 'move it above that rule, or remove it', 'warning');
+      report(
+        'unreachable-rule',
+        at,
+        `this rule never matches: ${name} on line ${earlier.line} ${verb} all of it`,
+        'move it above that rule, or remove it',
+        'warning',
+      );
       break;
     }
   }
@@ -35,21 +51,37 @@ export function warnOfUnreachableRules(placed: readonly PlacedRule[], lists: Lis
 
 function rangesOfRule(rule: Rule, lists: Lists): AddressRanges | 'any' {
   if (rule.lists === 'any') return 'any';
-  return unionRanges(rule.lists.map((index) => lists.all[index]?.ranges).filter((ranges) => ranges !== undefined));
+  return unionRanges(
+    rule.lists.map((index) => lists.all[index]?.ranges).filter((ranges) => ranges !== undefined),
+  );
 }
 
 /** A rule about an empty set file is not there to match yet. */
 function isNothing(rule: Rule, lists: Lists): boolean {
-  return rule.lists !== 'any' && rule.lists.every((index) => isEmpty(lists.all[index]?.ranges ?? NO_ADDRESSES));
+  return (
+    rule.lists !== 'any' &&
+    rule.lists.every((index) => isEmpty(lists.all[index]?.ranges ?? NO_ADDRESSES))
+  );
 }
 
 function stepsOf(rule: Rule, lists: Lists): number {
   if (rule.lists === 'any') return 1;
-  return rule.lists.reduce((sum, index) => sum + 1 + (lists.all[index]?.ranges.v4.length ?? 0) + (lists.all[index]?.ranges.v6.length ?? 0), 1);
+  return rule.lists.reduce(
+    (sum, index) =>
+      sum +
+      1 +
+      (lists.all[index]?.ranges.v4.length ?? 0) +
+      (lists.all[index]?.ranges.v6.length ?? 0),
+    1,
+  );
 }
 
 function covers(outer: Rule, inner: Rule, lists: Lists): boolean {
-  if (outer.services !== 'any' && (inner.services === 'any' || !coverWords(outer.services, inner.services, 1))) return false;
+  if (
+    outer.services !== 'any' &&
+    (inner.services === 'any' || !coverWords(outer.services, inner.services, 1))
+  )
+    return false;
   if (outer.lists === 'any') return true;
   if (inner.lists === 'any') return false;
   const wide = outer.lists;

@@ -25,7 +25,8 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions 
   const tone = severity === 'error' ? 31 : 33;
   const place = at === undefined ? '' : `${visible(at.file)}:${at.line}:${at.column}: `;
   const head = `${paint(1, place)}${paint(tone, `${severity}[${code}]`)}: ${visible(message)}`;
-  const shown = at === undefined || at.text === '' ? [] : renderSource(at, (text) => paint(tone, text));
+  const shown =
+    at === undefined || at.text === '' ? [] : renderSource(at, (text) => paint(tone, text));
   return [head, ...shown, `  fix: ${visible(fix)}`].join('\n');
 }
 
@@ -49,7 +50,10 @@ function renderSource(at: Position, paint: (text: string) => string): readonly s
   const tail = cell(characters.slice(until, end)) + (end < characters.length ? '...' : '');
   const number = String(at.line).padStart(5);
   const caret = ' '.repeat(widthOf(lead)) + paint('^'.repeat(Math.max(1, widthOf(marked))));
-  return [`${number} | ${lead}${marked}${tail}`.trimEnd(), `${' '.repeat(number.length)} | ${caret}`];
+  return [
+    `${number} | ${lead}${marked}${tail}`.trimEnd(),
+    `${' '.repeat(number.length)} | ${caret}`,
+  ];
 }
 
 /** A tab becomes spaces, and nothing that could move a terminal's cursor passes. */
@@ -58,7 +62,10 @@ function showCharacter(character: string): string {
 }
 
 function visible(text: string): string {
-  return text.replace(/[\0-\x1f\x7f]/g, (c) => String.fromCharCode(c === '\x7f' ? 0x2421 : 0x2400 + c.charCodeAt(0)))
+  return text
+    .replace(/[\0-\x1f\x7f]/g, (c) =>
+      String.fromCharCode(c === '\x7f' ? 0x2421 : 0x2400 + c.charCodeAt(0)),
+    )
     .replace(/[\u0080-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, '\ufffd');
 }
 
@@ -73,9 +80,17 @@ function widthOf(text: string): number {
 }
 
 function isWide(code: number): boolean {
-  return (code >= 0x1100 && code <= 0x115f) || (code >= 0x2e80 && code <= 0xa4cf) || (code >= 0xac00 && code <= 0xd7a3) ||
-    (code >= 0xf900 && code <= 0xfaff) || (code >= 0xfe30 && code <= 0xfe6f) || (code >= 0xff00 && code <= 0xff60) ||
-    (code >= 0xffe0 && code <= 0xffe6) || (code >= 0x1f300 && code <= 0x1faff) || (code >= 0x20000 && code <= 0x3fffd);
+  return (
+    (code >= 0x1100 && code <= 0x115f) ||
+    (code >= 0x2e80 && code <= 0xa4cf) ||
+    (code >= 0xac00 && code <= 0xd7a3) ||
+    (code >= 0xf900 && code <= 0xfaff) ||
+    (code >= 0xfe30 && code <= 0xfe6f) ||
+    (code >= 0xff00 && code <= 0xff60) ||
+    (code >= 0xffe0 && code <= 0xffe6) ||
+    (code >= 0x1f300 && code <= 0x1faff) ||
+    (code >= 0x20000 && code <= 0x3fffd)
+  );
 }
 
 /** A diagnostic as JSON shows it. */
@@ -93,7 +108,12 @@ export interface JsonDiagnostic {
 /** Diagnostics as plain data for `--json`. */
 export function diagnosticsToJson(diagnostics: readonly Diagnostic[]): readonly JsonDiagnostic[] {
   return diagnostics.map(({ severity, code, message, fix, at }) => ({
-    severity, code, message, fix,
-    ...(at === undefined ? {} : { file: at.file, line: at.line, column: at.column, length: at.length }),
+    severity,
+    code,
+    message,
+    fix,
+    ...(at === undefined
+      ? {}
+      : { file: at.file, line: at.line, column: at.column, length: at.length }),
   }));
 }

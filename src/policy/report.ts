@@ -4,7 +4,13 @@ import { locate, type Source, type Span } from '../base/source.js';
 import type { Diagnostic, DiagnosticCode, Severity } from '../base/error.js';
 
 /** Notes one mistake at a place in the source. */
-export type Report = (code: DiagnosticCode, at: Span, message: string, fix: string, severity?: Severity) => void;
+export type Report = (
+  code: DiagnosticCode,
+  at: Span,
+  message: string,
+  fix: string,
+  severity?: Severity,
+) => void;
 
 export interface Findings {
   readonly report: Report;
@@ -19,7 +25,8 @@ export function collect(source: Source): Findings {
   const diagnostics: Diagnostic[] = [];
   const report: Report = (code, at, message, fix, severity = 'error') => {
     if (diagnostics.length > MAX_DIAGNOSTICS) return;
-    if (diagnostics.length === MAX_DIAGNOSTICS) [code, message, fix, severity] = [...TOO_MANY, 'error'];
+    if (diagnostics.length === MAX_DIAGNOSTICS)
+      [code, message, fix, severity] = [...TOO_MANY, 'error'];
     diagnostics.push({ severity, code, message, fix, at: locate(source, at) });
   };
   return { report, diagnostics };
@@ -32,7 +39,10 @@ const TOO_MANY = [
 ] as const;
 
 /** In order of position, the main file before others, each once; a mistake behind an anchor is met once for each alias. */
-export function sortDiagnostics(diagnostics: readonly Diagnostic[], main = diagnostics[0]?.at?.file): Diagnostic[] {
+export function sortDiagnostics(
+  diagnostics: readonly Diagnostic[],
+  main = diagnostics[0]?.at?.file,
+): Diagnostic[] {
   const seen = new Set<string>();
   const unique = diagnostics.filter((d) => {
     const key = JSON.stringify([d.code, d.message, d.at?.file, d.at?.line, d.at?.column]);

@@ -11,7 +11,8 @@ import { warnOfUnreachableRules } from './reach.js';
 import { collect, hasErrors, sortDiagnostics } from './report.js';
 import { logOf, resolveDirection, type PlacedDirection, type Scope } from './rules.js';
 import { resolveSelectors, warnOfShadowedSelectors, type PlacedSelector } from './selectors.js';
-import { resolveServices, resolveSets, setFilesOf, type SetFiles } from './sets.js';
+import { resolveServices } from './services.js';
+import { resolveSets, setFilesOf, type SetFiles } from './sets.js';
 import { child, itemsOf, textOf, type PolicyTree, type TreeNode } from './tree.js';
 
 /** What the meaning of a policy may depend on beside its text. */
@@ -39,24 +40,38 @@ export interface PlacedPolicy {
  * tree that the schema refuses is resolved as far as it goes, so that one run
  * shows every mistake; what validateTree reports is not reported again. Pure.
  */
-export function resolvePolicy(tree: PolicyTree, files: SetFiles, host: Host = { addresses: [] }): ResolveResult {
+export function resolvePolicy(
+  tree: PolicyTree,
+  files: SetFiles,
+  host: Host = { addresses: [] },
+): ResolveResult {
   const { report, diagnostics } = collect(tree.source);
   const sets = resolveSets(tree, files, report, (found) => void diagnostics.push(...found));
   const services = resolveServices(tree, report);
   const scope: Scope = { tree, sets, services, lists: emptyLists(), report };
   const taken = new Map<string, number>();
-  const placed = itemsOf(child(tree.root, 'policies')).map((node) => resolveOne(scope, node, taken));
+  const placed = itemsOf(child(tree.root, 'policies')).map((node) =>
+    resolveOne(scope, node, taken),
+  );
   warnOfShadowedSelectors(placed, report);
   for (const { egress, ingress } of placed) {
     warnOfUnreachableRules(egress.rules, scope.lists, report);
     warnOfUnreachableRules(ingress.rules, scope.lists, report);
   }
-  warnOfDangerousSets(placed.flatMap(({ egress, ingress }) => [...egress.rules, ...ingress.rules]), scope.lists, host, report);
+  warnOfDangerousSets(
+    placed.flatMap(({ egress, ingress }) => [...egress.rules, ...ingress.rules]),
+    scope.lists,
+    host,
+    report,
+  );
   const sorted = sortDiagnostics(diagnostics, tree.source.file);
   if (hasErrors(sorted)) return { diagnostics: sorted };
   const { text, file } = tree.source;
   const policies = placed.map(({ policy }) => policy);
-  return { policy: { text, origin: file, hash: hashOf(tree, files), lists: scope.lists.all, policies }, diagnostics: sorted };
+  return {
+    policy: { text, origin: file, hash: hashOf(tree, files), lists: scope.lists.all, policies },
+    diagnostics: sorted,
+  };
 }
 
 function hashOf(tree: PolicyTree, files: SetFiles): string {
@@ -75,7 +90,8 @@ function resolveOne(scope: Scope, node: TreeNode, taken: Map<string, number>): P
   const log = logOf(child(node, 'log'), 'denied');
   const egress = resolveDirection(scope, node, 'egress', name, log);
   const ingress = resolveDirection(scope, node, 'ingress', name, log);
-  const raw = textOf(child(node, 'raw')) ?? (egress.direction.default === 'allow' ? 'allow' : 'deny');
+  const raw =
+    textOf(child(node, 'raw')) ?? (egress.direction.default === 'allow' ? 'allow' : 'deny');
   const policy: CgroupPolicy = {
     name,
     line: lineAt(scope.tree.source, node.start),
@@ -94,5 +110,11 @@ function checkName(scope: Scope, node: TreeNode, name: string, taken: Map<string
   if (at === undefined || name === '') return;
   const line = taken.get(name);
   if (line === undefined) taken.set(name, lineAt(scope.tree.source, at.start));
-  else scope.report('duplicate-name', at, `a policy is named ${quote(name)} already, on line ${line}`, 'choose another name');
+  else
+    scope.report(
+      'duplicate-name',
+      at,
+      `a policy is named ${quote(name)} already, on line ${line}`,
+      'choose another name',
+    );
 }

@@ -9,7 +9,8 @@ import type { Points } from './ports.js';
 import type { Action, Direction, DirectionName, LogLevel, Rule } from './policy.js';
 import { PROTOCOLS } from './protocols.js';
 import type { Report } from './report.js';
-import { LOCALHOST, mergePoints, readPorts, readPrefix, type NamedService, type NamedSet } from './sets.js';
+import { mergePoints, readPorts, type NamedService } from './services.js';
+import { LOCALHOST, readPrefix, type NamedSet } from './sets.js';
 import { child, itemsOf, textOf, type PolicyTree, type TreeNode } from './tree.js';
 
 /** What rules are resolved against. */
@@ -34,7 +35,13 @@ export interface PlacedDirection {
 }
 
 /** Resolves a direction; one that is left out allows everything. */
-export function resolveDirection(scope: Scope, policy: TreeNode, name: DirectionName, policyName: string, log: LogLevel): PlacedDirection {
+export function resolveDirection(
+  scope: Scope,
+  policy: TreeNode,
+  name: DirectionName,
+  policyName: string,
+  log: LogLevel,
+): PlacedDirection {
   const node = child(policy, name);
   const fallback = child(node, 'default');
   const action = isAction(textOf(fallback)) ? (textOf(fallback) as Action) : 'allow';
@@ -42,11 +49,23 @@ export function resolveDirection(scope: Scope, policy: TreeNode, name: Direction
   const rules: PlacedRule[] = [];
   for (const [index, item] of itemsOf(child(node, 'rules')).entries()) {
     checkRuleName(scope, item, taken);
-    const rule = resolveRule(scope, item, index, `${policyName} ${name}`, name === 'egress' ? 'to' : 'from', log);
+    const rule = resolveRule(
+      scope,
+      item,
+      index,
+      `${policyName} ${name}`,
+      name === 'egress' ? 'to' : 'from',
+      log,
+    );
     if (rule !== undefined) rules.push({ rule, at: item });
   }
   const defaultLine = lineAt(scope.tree.source, (fallback ?? policy).start);
-  const direction = { isDeclared: node !== undefined, default: action, defaultLine, rules: rules.map((placed) => placed.rule) };
+  const direction = {
+    isDeclared: node !== undefined,
+    default: action,
+    defaultLine,
+    rules: rules.map((placed) => placed.rule),
+  };
   return { direction, rules };
 }
 
@@ -61,16 +80,39 @@ function checkRuleName(scope: Scope, item: TreeNode, taken: Map<string, number>)
   const name = textOf(node);
   if (node === undefined || name === undefined) return;
   if (/^[0-9]+$/.test(name)) {
-    scope.report('reserved-name', node, `the name ${quote(name)} is a number, as rules without a name have`, 'choose a name with a letter in it');
+    scope.report(
+      'reserved-name',
+      node,
+      `the name ${quote(name)} is a number, as rules without a name have`,
+      'choose a name with a letter in it',
+    );
   } else if (RESERVED_RULES.has(name)) {
-    scope.report('reserved-name', node, `the name ${name} is reserved: it stands for what no rule decides`, 'choose another name');
+    scope.report(
+      'reserved-name',
+      node,
+      `the name ${name} is reserved: it stands for what no rule decides`,
+      'choose another name',
+    );
   }
   const line = taken.get(name);
-  if (line !== undefined) scope.report('duplicate-name', node, `a rule of this direction is named ${quote(name)} already, on line ${line}`, 'choose another name');
+  if (line !== undefined)
+    scope.report(
+      'duplicate-name',
+      node,
+      `a rule of this direction is named ${quote(name)} already, on line ${line}`,
+      'choose another name',
+    );
   else taken.set(name, lineAt(scope.tree.source, node.start));
 }
 
-function resolveRule(scope: Scope, item: TreeNode, index: number, place: string, remote: 'to' | 'from', policyLog: LogLevel): Rule | undefined {
+function resolveRule(
+  scope: Scope,
+  item: TreeNode,
+  index: number,
+  place: string,
+  remote: 'to' | 'from',
+  policyLog: LogLevel,
+): Rule | undefined {
   const action = textOf(child(item, 'action'));
   const addresses = child(item, remote);
   const ports = child(item, 'ports');
@@ -93,23 +135,36 @@ function resolveRule(scope: Scope, item: TreeNode, index: number, place: string,
 /** The log level of a node, else the one it inherits. */
 export function logOf(node: TreeNode | undefined, inherited: LogLevel): LogLevel {
   const text = textOf(node);
-  return text === 'none' || text === 'denied' || text === 'new' || text === 'all' ? text : inherited;
+  return text === 'none' || text === 'denied' || text === 'new' || text === 'all'
+    ? text
+    : inherited;
 }
 
 function scalars(node: TreeNode | undefined): readonly TreeNode[] {
   return node?.kind === 'scalar' ? [node] : itemsOf(node);
 }
 
-function summaryOf(action: Action, remote: 'to' | 'from', addresses: TreeNode | undefined, ports: TreeNode | undefined): string {
+function summaryOf(
+  action: Action,
+  remote: 'to' | 'from',
+  addresses: TreeNode | undefined,
+  ports: TreeNode | undefined,
+): string {
   const words = (node: TreeNode | undefined): string => {
     const all = scalars(node).map((item) => (item.kind === 'scalar' ? item.source : ''));
-    return all.length > 6 ? `${all.slice(0, 5).join(', ')} and ${all.length - 5} more` : all.join(', ');
+    return all.length > 6
+      ? `${all.slice(0, 5).join(', ')} and ${all.length - 5} more`
+      : all.join(', ');
   };
   return `${action} ${remote} ${words(addresses)}${ports === undefined ? '' : ` ports ${words(ports)}`}`;
 }
 
 /** Indices of the address lists, 'any', or undefined when there was a mistake. */
-function resolveAddresses(scope: Scope, node: TreeNode | undefined, place: string): readonly number[] | 'any' | undefined {
+function resolveAddresses(
+  scope: Scope,
+  node: TreeNode | undefined,
+  place: string,
+): readonly number[] | 'any' | undefined {
   const items = scalars(node);
   const named = new Set<NamedSet>();
   const literals: Prefix[] = [];
@@ -138,18 +193,35 @@ function resolveLiteral(scope: Scope, text: string, at: TreeNode): Prefix | unde
   if (!/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(text)) return readPrefix(text, at, scope.report, '');
   const names = [...scope.sets.keys(), 'any', 'localhost'];
   const near = SYNONYMS[text.toLowerCase()] ?? nearest(text, names);
-  const known = scope.sets.size === 0 ? 'define it in sets, or write an address, any or localhost' : `known sets: ${listSome([...scope.sets.keys()])}; built in: any, localhost`;
-  const fix = near !== undefined ? `did you mean ${near}?`
-    : scope.services.has(text) ? `${text} is a service: write it in ports`
-    : text.includes('.') ? 'host names are not looked up: write addresses, or a set of them' : known;
+  const known =
+    scope.sets.size === 0
+      ? 'define it in sets, or write an address, any or localhost'
+      : `known sets: ${listSome([...scope.sets.keys()])}; built in: any, localhost`;
+  const fix =
+    near !== undefined
+      ? `did you mean ${near}?`
+      : scope.services.has(text)
+        ? `${text} is a service: write it in ports`
+        : text.includes('.')
+          ? 'host names are not looked up: write addresses, or a set of them'
+          : known;
   scope.report('unknown-set', at, `there is no set ${quote(text)}`, fix);
   return undefined;
 }
 
-const SYNONYMS: Readonly<Record<string, string>> = { all: 'any', everything: 'any', anywhere: 'any', world: 'any', loopback: 'localhost', lo: 'localhost' };
+const SYNONYMS: Readonly<Record<string, string>> = {
+  all: 'any',
+  everything: 'any',
+  anywhere: 'any',
+  world: 'any',
+  loopback: 'localhost',
+  lo: 'localhost',
+};
 
 function listSome(words: readonly string[]): string {
-  return words.length > 8 ? `${words.slice(0, 8).join(', ')} and ${words.length - 8} more` : words.join(', ');
+  return words.length > 8
+    ? `${words.slice(0, 8).join(', ')} and ${words.length - 8} more`
+    : words.join(', ');
 }
 
 /** Canonical service points, 'any', or undefined when there was a mistake. */
@@ -165,5 +237,7 @@ function suggestService(scope: Scope, name: string): string {
   const near = nearest(name, [...scope.services.keys(), ...Object.keys(PROTOCOLS)]);
   if (near !== undefined) return `did you mean ${near}?`;
   if (scope.sets.has(name)) return `${name} is a set: write it in to or from`;
-  return scope.services.size === 0 ? 'define it in services, or write ports such as 443/tcp' : `known services: ${listSome([...scope.services.keys()])}`;
+  return scope.services.size === 0
+    ? 'define it in services, or write ports such as 443/tcp'
+    : `known services: ${listSome([...scope.services.keys()])}`;
 }

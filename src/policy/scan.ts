@@ -48,8 +48,17 @@ interface State {
 export function scanTokens(source: Source, report: Report): readonly string[] | undefined {
   const tokens: string[] = [];
   const state: State = {
-    offset: 0, lineStart: 0, tokens: 0, keys: 0, open: [], columns: [],
-    isLineStart: true, hasContent: false, isEnded: false, hasStart: false, isScalar: false,
+    offset: 0,
+    lineStart: 0,
+    tokens: 0,
+    keys: 0,
+    open: [],
+    columns: [],
+    isLineStart: true,
+    hasContent: false,
+    isEnded: false,
+    hasStart: false,
+    isScalar: false,
   };
   let refused = 0;
   const refuse: Report = (...args) => {
@@ -65,11 +74,17 @@ export function scanTokens(source: Source, report: Report): readonly string[] | 
     }
     const at = { start: state.offset, end: state.offset + token.length };
     if (!state.isScalar && isOpenQuote(token)) {
-      refuse('yaml-syntax', { start: at.start, end: at.start + 1 }, 'this is not YAML: this quote is not closed', `put ${token[0]} at the end of the text`);
+      refuse(
+        'yaml-syntax',
+        { start: at.start, end: at.start + 1 },
+        'this is not YAML: this quote is not closed',
+        `put ${token[0]} at the end of the text`,
+      );
       return undefined;
     }
     if (isMismatched(state, source.text, token)) break;
-    if (isOverLimit(state, token, at, refuse) || isOtherDocument(state, token, at, refuse)) return undefined;
+    if (isOverLimit(state, token, at, refuse) || isOtherDocument(state, token, at, refuse))
+      return undefined;
     if (!state.isScalar) refuseFeatures(token, at, refuse);
     follow(state, token);
     state.isScalar = false;
@@ -84,7 +99,12 @@ function refuseOpenBracket({ open }: State, text: string, refuse: Report): void 
   const start = open.at(-1);
   if (start === undefined) return;
   const close = text[start] === '[' ? ']' : '}';
-  refuse('yaml-syntax', { start, end: start + 1 }, 'this is not YAML: this bracket is not closed', `close it with ${close}; lines inside are indented deeper than its key`);
+  refuse(
+    'yaml-syntax',
+    { start, end: start + 1 },
+    'this is not YAML: this bracket is not closed',
+    `close it with ${close}; lines inside are indented deeper than its key`,
+  );
 }
 
 function isMismatched({ open }: State, text: string, token: string): boolean {
@@ -100,7 +120,12 @@ function isOpenQuote(token: string): boolean {
 
 function isOverLimit(state: State, token: string, at: Span, refuse: Report): boolean {
   if (++state.tokens > MAX_TOKENS) {
-    refuse('too-many-keys', at, `the file has more than ${MAX_TOKENS} tokens (keys, values, punctuation, comments, line ends)`, SPLIT);
+    refuse(
+      'too-many-keys',
+      at,
+      `the file has more than ${MAX_TOKENS} tokens (keys, values, punctuation, comments, line ends)`,
+      SPLIT,
+    );
     return true;
   }
   if (token === ':' && ++state.keys > MAX_KEYS) {
@@ -108,11 +133,21 @@ function isOverLimit(state: State, token: string, at: Span, refuse: Report): boo
     return true;
   }
   if (token.length > MAX_VALUE && (state.isScalar || !/^[ \t#]/.test(token))) {
-    refuse('too-large', at, `one value has ${token.length} characters, more than ${MAX_VALUE}`, 'look for a missing quote, or move long address lists into set files');
+    refuse(
+      'too-large',
+      at,
+      `one value has ${token.length} characters, more than ${MAX_VALUE}`,
+      'look for a missing quote, or move long address lists into set files',
+    );
     return true;
   }
   if (state.columns.length + state.open.length > MAX_DEPTH) {
-    refuse('too-deep', at, `the text is nested more than ${MAX_DEPTH} levels deep`, 'a policy needs 9 levels; look for brackets that are not closed');
+    refuse(
+      'too-deep',
+      at,
+      `the text is nested more than ${MAX_DEPTH} levels deep`,
+      'a policy needs 9 levels; look for brackets that are not closed',
+    );
     return true;
   }
   return false;
@@ -123,8 +158,17 @@ const SPLIT = 'move long address lists into set files: sets: {NAME: {file: PATH}
 function isOtherDocument(state: State, token: string, at: Span, refuse: Report): boolean {
   const isBlank = token === '' || token === '\n' || token === '\r\n' || /^[ \t#]/.test(token);
   if (isBlank || token.startsWith('%')) return false;
-  const isSecond = token === '---' ? state.hasStart || state.hasContent || state.isEnded : state.isEnded && token !== '...';
-  if (isSecond) refuse('yaml-documents', at, 'a second document begins here, a policy file has one', 'keep one document; there is one policy file for a host');
+  const isSecond =
+    token === '---'
+      ? state.hasStart || state.hasContent || state.isEnded
+      : state.isEnded && token !== '...';
+  if (isSecond)
+    refuse(
+      'yaml-documents',
+      at,
+      'a second document begins here, a policy file has one',
+      'keep one document; there is one policy file for a host',
+    );
   if (token === '---') state.hasStart = true;
   else if (token === '...') state.isEnded = true;
   else state.hasContent = true;
@@ -134,17 +178,34 @@ function isOtherDocument(state: State, token: string, at: Span, refuse: Report):
 function refuseFeatures(token: string, at: Span, refuse: Report): void {
   if (token.startsWith('%')) refuseDirective(token, at, refuse);
   else if (token.startsWith('!')) {
-    refuse('yaml-tag', at, `the tag ${token.slice(0, 40)} is not allowed: a policy has no tags`, 'remove the tag; quote the value if it must be text');
+    refuse(
+      'yaml-tag',
+      at,
+      `the tag ${token.slice(0, 40)} is not allowed: a policy has no tags`,
+      'remove the tag; quote the value if it must be text',
+    );
   }
 }
 
 function refuseDirective(token: string, at: Span, refuse: Report): void {
   const [name, version] = token.split(/\s+/);
-  if (name === '%TAG') refuse('yaml-tag', at, 'the directive %TAG is not allowed: a policy has no tags', 'remove the line');
-  else if (name !== '%YAML') refuse('yaml-version', at, 'this directive is not known', 'remove the line');
+  if (name === '%TAG')
+    refuse(
+      'yaml-tag',
+      at,
+      'the directive %TAG is not allowed: a policy has no tags',
+      'remove the line',
+    );
+  else if (name !== '%YAML')
+    refuse('yaml-version', at, 'this directive is not known', 'remove the line');
   else if (version !== '1.2') {
     const found = version === undefined ? 'no version' : `YAML ${version.slice(0, 10)}`;
-    refuse('yaml-version', at, `the directive asks for ${found}, a policy is YAML 1.2`, 'remove the line or write %YAML 1.2');
+    refuse(
+      'yaml-version',
+      at,
+      `the directive asks for ${found}, a policy is YAML 1.2`,
+      'remove the line or write %YAML 1.2',
+    );
   }
 }
 

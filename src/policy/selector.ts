@@ -20,18 +20,35 @@ export function parseSelector(written: string): ParsedSelector {
   const text = written.replace(/^\//, '').replace(/\/$/, '');
   const found = quote(written);
   if (written === '') return bad('the selector is empty', EXAMPLE);
-  if (text === '') return bad('the selector / is the root cgroup: a policy there would hold for the whole host', 'name the cgroups below it; ** selects all of them');
+  if (text === '')
+    return bad(
+      'the selector / is the root cgroup: a policy there would hold for the whole host',
+      'name the cgroups below it; ** selects all of them',
+    );
   if (/^sys\/fs\/cgroup(\/|$)/.test(text)) {
     const rest = text.replace(/^sys\/fs\/cgroup\/?(unified\/)?/, '');
-    return bad(`the selector ${found} begins with the mount; paths are relative to the cgroup2 mount`, rest === '' ? EXAMPLE : `write ${rest}`);
+    return bad(
+      `the selector ${found} begins with the mount; paths are relative to the cgroup2 mount`,
+      rest === '' ? EXAMPLE : `write ${rest}`,
+    );
   }
   const parts = text.split('/');
-  if (parts.includes('')) return bad(`the selector ${found} has an empty component`, `write ${parts.filter((part) => part !== '').join('/')}`);
-  if (parts.includes('..') || parts.includes('.')) return bad(`the selector ${found} has a component . or ..`, EXAMPLE);
+  if (parts.includes(''))
+    return bad(
+      `the selector ${found} has an empty component`,
+      `write ${parts.filter((part) => part !== '').join('/')}`,
+    );
+  if (parts.includes('..') || parts.includes('.'))
+    return bad(`the selector ${found} has a component . or ..`, EXAMPLE);
   const mixed = parts.find((part) => part !== '**' && part.includes('**'));
-  if (mixed !== undefined) return bad(`the selector ${found} has ** beside other text`, `write ${mixed.replace(/\*+/g, '*')} for one component, or ** alone for any number`);
+  if (mixed !== undefined)
+    return bad(
+      `the selector ${found} has ** beside other text`,
+      `write ${mixed.replace(/\*+/g, '*')} for one component, or ** alone for any number`,
+    );
   const long = parts.find((part) => new TextEncoder().encode(part).length > 255);
-  if (long !== undefined) return bad(`the selector has a component of more than 255 bytes: ${quote(long)}`, EXAMPLE);
+  if (long !== undefined)
+    return bad(`the selector has a component of more than 255 bytes: ${quote(long)}`, EXAMPLE);
   return { kind: 'selector', text: collapse(parts).join('/') };
 }
 
@@ -59,7 +76,12 @@ export function isGlob(selector: string): boolean {
 function matchesComponent(pattern: string, name: string): boolean {
   if (pattern === '*') return true;
   if (!isGlob(pattern)) return pattern === name;
-  return matches([...pattern], [...name], (unit) => unit === '*', (unit, other) => unit === '?' || unit === other);
+  return matches(
+    [...pattern],
+    [...name],
+    (unit) => unit === '*',
+    (unit, other) => unit === '?' || unit === other,
+  );
 }
 
 /**
@@ -67,7 +89,12 @@ function matchesComponent(pattern: string, name: string): boolean {
  * back to the last star only, which is enough and keeps hostile patterns
  * quadratic at worst.
  */
-function matches<T>(pattern: readonly T[], items: readonly T[], isStar: (part: T) => boolean, isSame: (part: T, item: T) => boolean): boolean {
+function matches<T>(
+  pattern: readonly T[],
+  items: readonly T[],
+  isStar: (part: T) => boolean,
+  isSame: (part: T, item: T) => boolean,
+): boolean {
   let p = 0;
   let i = 0;
   let star = -1;
@@ -92,6 +119,11 @@ function matches<T>(pattern: readonly T[], items: readonly T[], isStar: (part: T
 }
 
 /** The policy that owns a cgroup: the first with a selector that matches it. */
-export function ownerOf<T extends { readonly cgroups: readonly string[] }>(policies: readonly T[], path: string): T | undefined {
-  return policies.find((policy) => policy.cgroups.some((selector) => matchesSelector(selector, path)));
+export function ownerOf<T extends { readonly cgroups: readonly string[] }>(
+  policies: readonly T[],
+  path: string,
+): T | undefined {
+  return policies.find((policy) =>
+    policy.cgroups.some((selector) => matchesSelector(selector, path)),
+  );
 }

@@ -12,7 +12,10 @@ export interface PlacedSelector {
 }
 
 /** The selectors of a list, normalised; mistakes are reported and left out. */
-export function resolveSelectors(node: TreeNode | undefined, report: Report): readonly PlacedSelector[] {
+export function resolveSelectors(
+  node: TreeNode | undefined,
+  report: Report,
+): readonly PlacedSelector[] {
   return itemsOf(node).flatMap((item) => {
     const written = textOf(item);
     const selector = written === undefined ? undefined : parseSelector(written);
@@ -35,7 +38,9 @@ export function warnOfShadowedSelectors(policies: readonly Owner[], report: Repo
   const globs: { text: string; name: string }[] = [];
   for (const { policy, selectors } of policies) {
     for (const { text, at } of selectors) {
-      const glob = isGlob(text) ? undefined : globs.find((earlier) => matchesSelector(earlier.text, text));
+      const glob = isGlob(text)
+        ? undefined
+        : globs.find((earlier) => matchesSelector(earlier.text, text));
       const owner = texts.get(text) ?? glob?.name;
       if (owner === undefined) {
         texts.set(text, policy.name);
@@ -44,8 +49,17 @@ export function warnOfShadowedSelectors(policies: readonly Owner[], report: Repo
       }
       const by = glob === undefined ? 'has the same selector' : `has ${quote(glob.text)}`;
       const who = owner === policy.name ? 'this policy' : `the policy ${quote(owner)} above`;
-      const fix = owner === policy.name ? 'remove it' : 'remove it, or move this policy above the other: the first that matches owns the cgroup';
-      report('shadowed-selector', at, `the selector ${quote(text)} selects nothing: ${who} ${by}${owner === policy.name ? ' already' : ''}`, fix, 'warning');
+      const fix =
+        owner === policy.name
+          ? 'remove it'
+          : 'remove it, or move this policy above the other: the first that matches owns the cgroup';
+      report(
+        'shadowed-selector',
+        at,
+        `the selector ${quote(text)} selects nothing: ${who} ${by}${owner === policy.name ? ' already' : ''}`,
+        fix,
+        'warning',
+      );
     }
   }
 }

@@ -3,18 +3,33 @@
 import type { Span } from '../base/source.js';
 import { parsePrefix, prefixOf, type Prefix } from '../base/address.js';
 import type { Diagnostic } from '../base/error.js';
-import { mergeRanges, NO_ADDRESSES, rangesOf, type AddressRanges } from '../base/ranges.js';
+import { NO_ADDRESSES, rangesOf, type AddressRanges } from '../base/ranges.js';
 import { quote } from '../base/suggest.js';
 import type { Netset } from './netset.js';
-import { parsePorts, type Points } from './ports.js';
-import { PROTOCOLS } from './protocols.js';
 import type { Report } from './report.js';
-import { child, entriesOf, itemsOf, textOf, type MapEntry, type PolicyTree, type TreeNode } from './tree.js';
+import { checkProtocolName } from './services.js';
+import {
+  child,
+  entriesOf,
+  itemsOf,
+  textOf,
+  type MapEntry,
+  type PolicyTree,
+  type TreeNode,
+} from './tree.js';
 
 /** A set file that was read, or why it was not. */
 export type SetFile =
-  | { readonly kind: 'read'; /** Of the bytes, in hex. */ readonly sha256: string; readonly netset: Netset }
-  | { readonly kind: 'failed'; /** What happened, such as `no such file`. */ readonly reason: string; readonly fix?: string };
+  | {
+      readonly kind: 'read';
+      /** Of the bytes, in hex. */ readonly sha256: string;
+      readonly netset: Netset;
+    }
+  | {
+      readonly kind: 'failed';
+      /** What happened, such as `no such file`. */ readonly reason: string;
+      readonly fix?: string;
+    };
 
 /** Set files by their path as written in the policy. */
 export type SetFiles = ReadonlyMap<string, SetFile>;
@@ -41,9 +56,6 @@ export interface NamedSet {
   /** It has mistakes, so nothing is said of the rules that use it. */
   readonly isBroken: boolean;
 }
-
-/** A named service, or one that has mistakes. */
-export type NamedService = Points | 'broken';
 
 /** The built-in set: this host's loopback. */
 export const LOCALHOST: NamedSet = {
@@ -73,30 +85,48 @@ export function setSourcesOf(tree: PolicyTree): readonly SetSource[] {
 }
 
 /** The document's sets by name; one with mistakes in it is known all the same. */
-export function resolveSets(tree: PolicyTree, files: SetFiles, report: Report, add: (found: readonly Diagnostic[]) => void): ReadonlyMap<string, NamedSet> {
+export function resolveSets(
+  tree: PolicyTree,
+  files: SetFiles,
+  report: Report,
+  add: (found: readonly Diagnostic[]) => void,
+): ReadonlyMap<string, NamedSet> {
   const sets = new Map<string, NamedSet>();
   for (const entry of entriesOf(child(tree.root, 'sets'))) {
     checkSetName(entry, report);
     const file = child(entry.value, 'file');
-    const ranges = file === undefined ? resolveInline(entry.value, report) : resolveFile(file, files, report, add);
-    sets.set(entry.key, { name: entry.key, ranges: ranges ?? NO_ADDRESSES, isFile: file !== undefined, isBroken: ranges === undefined });
+    const ranges =
+      file === undefined
+        ? resolveInline(entry.value, report)
+        : resolveFile(file, files, report, add);
+    sets.set(entry.key, {
+      name: entry.key,
+      ranges: ranges ?? NO_ADDRESSES,
+      isFile: file !== undefined,
+      isBroken: ranges === undefined,
+    });
   }
   return sets;
 }
 
 function checkSetName({ key, at }: MapEntry, report: Report): void {
   if (key === 'any' || key === 'localhost') {
-    report('reserved-name', at, `the name ${key} is built in: it stands for ${key === 'any' ? 'every address' : '127.0.0.0/8 and ::1'}`, 'choose another name');
+    report(
+      'reserved-name',
+      at,
+      `the name ${key} is built in: it stands for ${key === 'any' ? 'every address' : '127.0.0.0/8 and ::1'}`,
+      'choose another name',
+    );
   } else if (parsePrefix(key).kind === 'prefix') {
-    report('reserved-name', at, `the name ${quote(key)} is an address`, 'choose a name that cannot be mistaken for an address');
+    report(
+      'reserved-name',
+      at,
+      `the name ${quote(key)} is an address`,
+      'choose a name that cannot be mistaken for an address',
+    );
   } else {
-    checkWord(key, at, report);
+    checkProtocolName(key, at, report);
   }
-}
-
-function checkWord(key: string, at: Span, report: Report): void {
-  if (!Object.hasOwn(PROTOCOLS, key) && key !== 'proto') return;
-  report('reserved-name', at, `the name ${key} is the name of a protocol`, 'choose another name');
 }
 
 /** The addresses of a list; undefined when there is a mistake in it. */
@@ -105,14 +135,22 @@ function resolveInline(node: TreeNode, report: Report): AddressRanges | undefine
   const prefixes: Prefix[] = [];
   for (const item of items) {
     const text = textOf(item);
-    const prefix = text === undefined ? undefined : readPrefix(text, item, report, 'a set holds addresses and prefixes, no names');
+    const prefix =
+      text === undefined
+        ? undefined
+        : readPrefix(text, item, report, 'a set holds addresses and prefixes, no names');
     if (prefix !== undefined) prefixes.push(prefix);
   }
   return items.length > 0 && prefixes.length === items.length ? rangesOf(prefixes) : undefined;
 }
 
 /** The prefix of an item, or its mistake reported. */
-export function readPrefix(text: string, at: Span, report: Report, names: string): Prefix | undefined {
+export function readPrefix(
+  text: string,
+  at: Span,
+  report: Report,
+  names: string,
+): Prefix | undefined {
   const prefix = parsePrefix(text);
   if (prefix.kind === 'bad') {
     const isName = /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(text);
@@ -121,17 +159,32 @@ export function readPrefix(text: string, at: Span, report: Report, names: string
   }
   if (!prefix.hasHostBits) return prefix;
   const lone = text.slice(0, text.indexOf('/'));
-  report('host-bits', at, `${text} has host bits set: it is an address in ${prefix.text}, not a prefix`, `write ${prefix.text}, or ${lone} for the one address`);
+  report(
+    'host-bits',
+    at,
+    `${text} has host bits set: it is an address in ${prefix.text}, not a prefix`,
+    `write ${prefix.text}, or ${lone} for the one address`,
+  );
   return undefined;
 }
 
-function resolveFile(node: TreeNode, files: SetFiles, report: Report, add: (found: readonly Diagnostic[]) => void): AddressRanges | undefined {
+function resolveFile(
+  node: TreeNode,
+  files: SetFiles,
+  report: Report,
+  add: (found: readonly Diagnostic[]) => void,
+): AddressRanges | undefined {
   const path = textOf(node);
   if (path === undefined || path === '') return undefined;
   const file = files.get(path);
   if (file === undefined || file.kind === 'failed') {
     const reason = file?.reason ?? 'it was not read';
-    report('set-file', node, `the set file ${quote(path)} cannot be used: ${reason}`, file?.fix ?? 'check the path; it is relative to the policy file');
+    report(
+      'set-file',
+      node,
+      `the set file ${quote(path)} cannot be used: ${reason}`,
+      file?.fix ?? 'check the path; it is relative to the policy file',
+    );
     return undefined;
   }
   const { netset } = file;
@@ -140,51 +193,13 @@ function resolveFile(node: TreeNode, files: SetFiles, report: Report, add: (foun
   if (first !== undefined) {
     const count = netset.normalised === 1 ? '1 prefix has' : `${netset.normalised} prefixes have`;
     const message = `${count} host bits set in ${quote(path)}, the first on line ${first.line}: ${quote(first.found)}`;
-    report('normalised-prefixes', node, message, `they are read as their prefix, here ${first.corrected}; correct the file to silence this`, 'warning');
+    report(
+      'normalised-prefixes',
+      node,
+      message,
+      `they are read as their prefix, here ${first.corrected}; correct the file to silence this`,
+      'warning',
+    );
   }
   return netset.diagnostics.length > 0 ? undefined : netset.ranges;
-}
-
-/** The document's services by name. */
-export function resolveServices(tree: PolicyTree, report: Report): ReadonlyMap<string, NamedService> {
-  const services = new Map<string, NamedService>();
-  for (const { key, at, value } of entriesOf(child(tree.root, 'services'))) {
-    if (key === 'any' || key === 'all') report('reserved-name', at, `the name ${key} stands for everything`, 'choose another name');
-    else if (/^[0-9]/.test(key)) report('reserved-name', at, `the name ${quote(key)} begins with a digit, like a port`, 'choose a name that begins with a letter');
-    else checkWord(key, at, report);
-    const parts = itemsOf(value).map((item) => readPorts(item, undefined, report));
-    const whole = parts.filter((part) => part !== undefined);
-    const isBroken = parts.length === 0 || whole.length < parts.length;
-    services.set(key, isBroken ? 'broken' : { kind: 'points', points: whole.flatMap((part) => part.points) });
-  }
-  return services;
-}
-
-/** The points of an item of ports; names are looked up in the services, or refused where there are none to look in. */
-export function readPorts(item: TreeNode, services: ReadonlyMap<string, NamedService> | undefined, report: Report, suggest?: (name: string) => string): Points | undefined {
-  if (item.kind !== 'scalar' || (typeof item.value !== 'string' && !Number.isInteger(item.value))) return undefined;
-  const text = item.source;
-  const points = parsePorts(text);
-  if (points?.kind === 'points') {
-    if (text === 'ah' || text === 'proto/51') warnOfAh(text, item, report);
-    return points;
-  }
-  if (points !== undefined) {
-    report(points.code, item, points.message, points.fix);
-    return undefined;
-  }
-  const service = services?.get(text);
-  if (service !== undefined) return service === 'broken' ? undefined : service;
-  const message = services === undefined ? `${quote(text)} is not a port; a service cannot name another service` : `there is no service ${quote(text)}`;
-  report('unknown-service', item, message, suggest?.(text) ?? 'write ports such as 443/tcp, or a protocol');
-  return undefined;
-}
-
-function warnOfAh(text: string, at: Span, report: Report): void {
-  report('protocol', at, `${text} matches IPv4 only: in IPv6 it is an extension header, and the protocol after it decides`, 'for IPv6 name that protocol, such as esp', 'warning');
-}
-
-/** Canonical point ranges of several forms. */
-export function mergePoints(parts: readonly Points[]): Uint32Array {
-  return mergeRanges({ v4: Uint32Array.from(parts.flatMap((part) => part.points.flat())), v6: NO_ADDRESSES.v6 }).v4;
 }

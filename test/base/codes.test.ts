@@ -12,7 +12,10 @@ const OF_THE_READER = new Set<string>(['unreadable', 'unsafe-owner']);
 
 function readAll(folder: string): string {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && /\.(txt|test\.ts)$/.test(entry.name) && entry.name !== 'codes.test.ts')
+    .filter(
+      (entry) =>
+        entry.isFile() && /\.(txt|test\.ts)$/.test(entry.name) && entry.name !== 'codes.test.ts',
+    )
     .map((entry) => readFileSync(path.join(entry.parentPath, entry.name), 'utf8'))
     .join('\n');
 }
@@ -20,7 +23,8 @@ function readAll(folder: string): string {
 t.test('docs/errors.md lists exactly the codes that exist', async (t) => {
   const docs = readFileSync(path.join(ROOT, 'docs/errors.md'), 'utf8');
   const [, diagnostics = '', errors = ''] = docs.split(/^## /m);
-  const listed = (text: string): string[] => [...text.matchAll(/^### `([a-z0-9-]+)`$/gm)].map(([, code = '']) => code).sort();
+  const listed = (text: string): string[] =>
+    [...text.matchAll(/^### `([a-z0-9-]+)`$/gm)].map(([, code = '']) => code).sort();
   t.same(listed(diagnostics), [...DIAGNOSTIC_CODES].sort());
   t.same(listed(errors), [...ERROR_CODES].sort());
 });

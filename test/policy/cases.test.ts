@@ -39,7 +39,14 @@ function readCases(text: string): { preface: string; cases: readonly Case[] } {
 /** In a case whose title ends in `[escaped]`, \xNN stands for a byte. */
 function bytesOf(text: string, isEscaped: boolean): Uint8Array {
   if (!isEscaped) return new TextEncoder().encode(text);
-  return Uint8Array.from(Buffer.from(text.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))), 'latin1'));
+  return Uint8Array.from(
+    Buffer.from(
+      text.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) =>
+        String.fromCharCode(Number.parseInt(hex, 16)),
+      ),
+      'latin1',
+    ),
+  );
 }
 
 /** The policy, then `file PATH:` with the lines of a set file, `no file PATH: REASON`, or `host: ADDRESSES`. */
@@ -56,7 +63,11 @@ function readGiven({ title, input }: Case): Given {
     else if (no !== undefined) sets.set(name, { kind: 'failed', reason });
     else {
       const bytes = bytesOf(body, isEscaped);
-      sets.set(name, { kind: 'read', sha256: createHash('sha256').update(bytes).digest('hex'), netset: parseNetset(bytes, name) });
+      sets.set(name, {
+        kind: 'read',
+        sha256: createHash('sha256').update(bytes).digest('hex'),
+        netset: parseNetset(bytes, name),
+      });
     }
   }
   return { bytes: bytesOf(policy, isEscaped), sets, addresses };
@@ -65,12 +76,17 @@ function readGiven({ title, input }: Case): Given {
 function run(one: Case): string {
   const { bytes, sets, addresses } = readGiven(one);
   const { policy, diagnostics } = readPolicy(bytes, FILE, sets, { addresses });
-  return [...diagnostics.map((d) => renderDiagnostic(d)), ...(policy === undefined ? [] : [summarize(policy)])].join('\n');
+  return [
+    ...diagnostics.map((d) => renderDiagnostic(d)),
+    ...(policy === undefined ? [] : [summarize(policy)]),
+  ].join('\n');
 }
 
 const isUpdate = process.env['UPDATE_CASES'] === '1';
 let count = 0;
-for (const name of readdirSync(FOLDER).filter((file) => file.endsWith('.txt')).sort()) {
+for (const name of readdirSync(FOLDER)
+  .filter((file) => file.endsWith('.txt'))
+  .sort()) {
   const file = path.join(FOLDER, name);
   const { preface, cases } = readCases(readFileSync(file, 'utf8'));
   t.test(name, async (t) => {

@@ -7,7 +7,8 @@ import { parseDocument } from '../../src/policy/parse.js';
 import { MAX_KEYS, MAX_TOKENS, MAX_VALUE } from '../../src/policy/scan.js';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
-const codes = (text: string): string => [...new Set(readPolicy(encode(text), 'f', new Map()).diagnostics.map((d) => d.code))].join();
+const codes = (text: string): string =>
+  [...new Set(readPolicy(encode(text), 'f', new Map()).diagnostics.map((d) => d.code))].join();
 
 t.test('a file of more than 8 MiB is too large', async (t) => {
   const { diagnostics, tree } = parseDocument(new Uint8Array(MAX_BYTES + 1), 'f');
@@ -16,7 +17,8 @@ t.test('a file of more than 8 MiB is too large', async (t) => {
 });
 
 t.test('a file may have 50,000 keys and no more', async (t) => {
-  const keys = (count: number): string => Array.from({ length: count }, (_, i) => `k${i}:\n`).join('');
+  const keys = (count: number): string =>
+    Array.from({ length: count }, (_, i) => `k${i}:\n`).join('');
   t.equal(parseDocument(encode(keys(MAX_KEYS)), 'f').diagnostics.length, 0);
   t.equal(codes(keys(MAX_KEYS + 1)), 'too-many-keys');
 });
@@ -27,11 +29,23 @@ t.test('a file may have 400,000 tokens and no more', async (t) => {
 
 t.test('one value may have 65,536 characters and no more', async (t) => {
   t.equal(codes('x'.repeat(MAX_VALUE)), 'wrong-type');
-  for (const value of [`${'x'.repeat(MAX_VALUE)}y`, `"${'x'.repeat(MAX_VALUE)}"`, `a: |\n${'  x\n'.repeat(MAX_VALUE)}`]) t.equal(codes(value), 'too-large');
+  for (const value of [
+    `${'x'.repeat(MAX_VALUE)}y`,
+    `"${'x'.repeat(MAX_VALUE)}"`,
+    `a: |\n${'  x\n'.repeat(MAX_VALUE)}`,
+  ])
+    t.equal(codes(value), 'too-large');
 });
 
 t.test('nesting in every style is too deep long before the stack is', async (t) => {
-  const deep = ['['.repeat(100_000), '{a: '.repeat(100_000), '- '.repeat(100_000), '? '.repeat(100_000), 'a:\n'.replace(/^/, '') + Array.from({ length: 500 }, (_, i) => `${' '.repeat(i)}a:\n`).join('')];
+  const deep = [
+    '['.repeat(100_000),
+    '{a: '.repeat(100_000),
+    '- '.repeat(100_000),
+    '? '.repeat(100_000),
+    'a:\n'.replace(/^/, '') +
+      Array.from({ length: 500 }, (_, i) => `${' '.repeat(i)}a:\n`).join(''),
+  ];
   for (const text of deep) t.equal(codes(text), 'too-deep', text.slice(0, 10));
 });
 
@@ -56,8 +70,17 @@ policies:
 });
 
 t.test('keys after a long run of lists and maps are not counted as nesting', async (t) => {
-  const rules = Array.from({ length: 300 }, (_, i) => `        - action: allow\n          to:\n            - 192.0.2.${i % 256}\n          ports:\n            - ${i + 1}/tcp\n`).join('');
-  t.equal(codes(`version: 1\npolicies:\n  - name: web\n    cgroups: [web]\n    egress:\n      default: drop\n      rules:\n${rules}`), '');
+  const rules = Array.from(
+    { length: 300 },
+    (_, i) =>
+      `        - action: allow\n          to:\n            - 192.0.2.${i % 256}\n          ports:\n            - ${i + 1}/tcp\n`,
+  ).join('');
+  t.equal(
+    codes(
+      `version: 1\npolicies:\n  - name: web\n    cgroups: [web]\n    egress:\n      default: drop\n      rules:\n${rules}`,
+    ),
+    '',
+  );
 });
 
 t.test('1,000 mistakes are told, and that there are more', async (t) => {
@@ -68,7 +91,28 @@ t.test('1,000 mistakes are told, and that there are more', async (t) => {
 });
 
 t.test('junk of every kind is refused without a throw', async (t) => {
-  for (const unit of ['\n', '"', ': ', '[]', '&a ', '*a ', '! ', '#\n', '\t', '%a\n', '---\n', ',', '\0', "'", '|\n', '<<: ', '}', 'é', '- a: b\n']) {
-    for (const count of [1, 2, 3, 50, 5000]) t.not(codes(unit.repeat(count)), '', JSON.stringify(unit));
+  for (const unit of [
+    '\n',
+    '"',
+    ': ',
+    '[]',
+    '&a ',
+    '*a ',
+    '! ',
+    '#\n',
+    '\t',
+    '%a\n',
+    '---\n',
+    ',',
+    '\0',
+    "'",
+    '|\n',
+    '<<: ',
+    '}',
+    'é',
+    '- a: b\n',
+  ]) {
+    for (const count of [1, 2, 3, 50, 5000])
+      t.not(codes(unit.repeat(count)), '', JSON.stringify(unit));
   }
 });

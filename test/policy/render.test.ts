@@ -3,19 +3,28 @@ import type { Diagnostic } from '../../src/base/error.js';
 import { diagnosticsToJson, renderDiagnostic } from '../../src/policy/render.js';
 
 const at = (text: string, column: number, length: number): Diagnostic => ({
-  severity: 'error', code: 'port-range', message: 'port 70000 is above 65535', fix: 'use a port from 1 to 65535',
+  severity: 'error',
+  code: 'port-range',
+  message: 'port 70000 is above 65535',
+  fix: 'use a port from 1 to 65535',
   at: { file: '/etc/cgfw/policy.yaml', line: 14, column, length, text },
 });
 
 t.test('a diagnostic has place, code, source line, caret and fix', async (t) => {
-  t.equal(renderDiagnostic(at('      ports: [70000]', 15, 5)), `/etc/cgfw/policy.yaml:14:15: error[port-range]: port 70000 is above 65535
+  t.equal(
+    renderDiagnostic(at('      ports: [70000]', 15, 5)),
+    `/etc/cgfw/policy.yaml:14:15: error[port-range]: port 70000 is above 65535
    14 |       ports: [70000]
       |               ^^^^^
-  fix: use a port from 1 to 65535`);
+  fix: use a port from 1 to 65535`,
+  );
 });
 
 t.test('a diagnostic without a place is two lines', async (t) => {
-  t.equal(renderDiagnostic({ severity: 'warning', code: 'set-file', message: 'm', fix: 'f' }), 'warning[set-file]: m\n  fix: f');
+  t.equal(
+    renderDiagnostic({ severity: 'warning', code: 'set-file', message: 'm', fix: 'f' }),
+    'warning[set-file]: m\n  fix: f',
+  );
 });
 
 t.test('colour is only added', async (t) => {
@@ -26,7 +35,10 @@ t.test('colour is only added', async (t) => {
 });
 
 t.test('the caret stands below the mistake after tabs, wide characters and marks', async (t) => {
-  const caret = (text: string, column: number): number => renderDiagnostic(at(text, column, 1)).split('\n')[2]?.indexOf('^') ?? -1;
+  const caret = (text: string, column: number): number =>
+    renderDiagnostic(at(text, column, 1))
+      .split('\n')[2]
+      ?.indexOf('^') ?? -1;
   t.equal(caret('\tx', 2), 8 + 4);
   t.equal(caret('日本x', 3), 8 + 4);
   t.equal(caret('😀x', 2), 8 + 2);
@@ -44,8 +56,16 @@ t.test('control characters of the file cannot reach the terminal', async (t) => 
 });
 
 t.test('a diagnostic is plain data in JSON', async (t) => {
-  t.same(diagnosticsToJson([at('x', 1, 1)]), [{
-    severity: 'error', code: 'port-range', message: 'port 70000 is above 65535', fix: 'use a port from 1 to 65535',
-    file: '/etc/cgfw/policy.yaml', line: 14, column: 1, length: 1,
-  }]);
+  t.same(diagnosticsToJson([at('x', 1, 1)]), [
+    {
+      severity: 'error',
+      code: 'port-range',
+      message: 'port 70000 is above 65535',
+      fix: 'use a port from 1 to 65535',
+      file: '/etc/cgfw/policy.yaml',
+      line: 14,
+      column: 1,
+      length: 1,
+    },
+  ]);
 });

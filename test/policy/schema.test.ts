@@ -27,7 +27,11 @@ t.test('the example in docs/policy.md is a policy without mistakes', async (t) =
   const [, example = ''] = /```yaml\n([^]*?)```/.exec(docs) ?? [];
   const netset = parseNetset(new TextEncoder().encode('203.0.113.0/24\n'), 'f');
   const sets = new Map([['feeds/blocklist.netset', { kind: 'read', sha256: '', netset } as const]]);
-  const { policy, diagnostics } = readPolicy(new TextEncoder().encode(example), 'policy.yaml', sets);
+  const { policy, diagnostics } = readPolicy(
+    new TextEncoder().encode(example),
+    'policy.yaml',
+    sets,
+  );
   t.same(diagnostics, []);
   t.equal(policy?.policies[0]?.egress.rules.length, 3);
 });
