@@ -26,7 +26,8 @@ static __always_inline __u32 rule_of(const struct view *view, const struct packe
 
 /*
  * A denied packet passes all the same when it answers what the other direction
- * allowed to begin. A function of its own: the common case stays short.
+ * allowed to begin: 1 with the verdict replaced, else 0. A function of its own:
+ * the common case stays short.
  */
 static __noinline int allow_reply(struct view *view, struct packet *packet,
 				  struct verdict *verdict, __u32 direction)
@@ -37,9 +38,52 @@ static __noinline int allow_reply(struct view *view, struct packet *packet,
 		return 0;
 	direction &= 1;
 	reply.rule = rule_of(view, packet, direction, !direction);
-	if (take_rule(view, &reply) && reply.action == ACTION_ALLOW)
-		*verdict = reply;
-	return 0;
+	if (!take_rule(view, &reply) || reply.action != ACTION_ALLOW)
+		return 0;
+	*verdict = reply;
+	return 1;
+}
+
+/*
+ * Sees to it that replies will be known; 1 when the exchange is a new one. What
+ * the other direction began stays its own for as long as its rules allow that.
+ */
+static __always_inline int join_exchange(struct __sk_buff *skb, struct bpf_sock *sk,
+					 struct view *view, struct packet *packet,
+					 __u32 direction)
+{
+	__u32 starter = peer_starter(skb, sk, packet, direction);
+
+	if (starter == starter_of(direction))
+		return 0;
+	if (starter == starter_of(!direction)) {
+		struct verdict reply = {};
+
+		if (allow_reply(view, packet, &reply, direction))
+			return 0;
+	}
+	note_peer(skb, sk, packet, direction);
+	return 1;
+}
+
+/*
+ * Whether a datagram that its own direction denies answers one that the other
+ * began. Nobody has to have seen that for a connected UDP socket: it chose its
+ * peer, and what comes from there is judged as if it had been asked for. The
+ * reverse proves nothing: anyone can connect a socket, and send.
+ */
+static __always_inline int is_reply(struct __sk_buff *skb, struct bpf_sock *sk,
+				    const struct packet *packet, __u32 direction)
+{
+	__u32 starter;
+
+	if (packet->exchange != EXCHANGE_UDP && packet->exchange != EXCHANGE_ECHO_REPLY)
+		return 0;
+	starter = peer_starter(skb, sk, packet, direction);
+	if (starter != STARTED_UNKNOWN)
+		return starter == starter_of(!direction);
+	return packet->exchange == EXCHANGE_UDP && direction == INGRESS &&
+	       sk->state == BPF_TCP_ESTABLISHED;
 }
 
 /* Fills the verdict on a packet that could be read; 0 when the tables are damaged. */
@@ -73,11 +117,10 @@ static __always_inline int judge(struct __sk_buff *skb, struct view *view,
 		/* Whoever may answer by rule needs no note, unless `new` wants to know. */
 		if ((exchange == EXCHANGE_UDP || exchange == EXCHANGE_ECHO_REQUEST) &&
 		    (!(other_flags & DIRECTION_OPEN) || verdict->log == LOG_NEW))
-			verdict->is_new = note_peer(skb, sk, packet, direction);
+			verdict->is_new = join_exchange(skb, sk, view, packet, direction);
 		return 1;
 	}
-	if ((exchange == EXCHANGE_UDP || exchange == EXCHANGE_ECHO_REPLY) &&
-	    peer_starter(skb, sk, packet, direction) == starter_of(!direction))
+	if (sk && is_reply(skb, sk, packet, direction))
 		allow_reply(view, packet, verdict, direction);
 	return 1;
 }

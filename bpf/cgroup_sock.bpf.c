@@ -17,6 +17,8 @@ char _license[] SEC("license") = "Dual MIT/GPL";
 #define PASS 1
 #define FAIL 0
 
+#define LOOPBACK4 0x7f000001 /* 127.0.0.1 */
+
 static __always_inline void note_task(struct socket_flow *flow)
 {
 	flow->pid = bpf_get_current_pid_tgid() >> 32;
@@ -33,6 +35,21 @@ static __always_inline void log_task(struct event *event)
 static __always_inline int is_v4_mapped(const __u32 *address)
 {
 	return address[0] == 0 && address[1] == 0 && address[2] == 0xffff;
+}
+
+/* The kernel takes the unspecified address for this host, but only after this hook. */
+static __always_inline void resolve_unspecified(struct bpf_sock_addr *context,
+						struct packet *packet)
+{
+	struct bpf_sock *sk = context->sk;
+	__u32 *address = packet->destination;
+
+	if (packet->family == 4) {
+		if (address[0] == 0)
+			address[0] = sk && sk->src_ip4 ? bpf_ntohl(sk->src_ip4) : LOOPBACK4;
+	} else if ((address[0] | address[1] | address[2] | address[3]) == 0) {
+		address[3] = 1;
+	}
 }
 
 /* Reads the whole address first: the verifier refuses branch-wise reads. */
@@ -95,6 +112,7 @@ static __always_inline int judge_connect(struct bpf_sock_addr *context, __u32 fa
 	if (!view.policy)
 		return FAIL;
 	parse_connect(context, &packet, family);
+	resolve_unspecified(context, &packet);
 	direction = &view.policy->direction[EGRESS];
 	verdict.rule = direction->rule_base + decide(view.slot, direction, packet.family,
 						     packet.destination, packet.point);

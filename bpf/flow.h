@@ -7,8 +7,9 @@
  * TCP: noted in socket storage at the SYN and inherited by accepted sockets. A
  * socket that nobody saw begin is adopted: either direction's rules will do.
  * UDP and ICMP echo: noted for socket, remote address and port (or echo id) by
- * the first packet allowed by its own direction's rules. The first peer lives
- * in socket storage, further ones in an LRU map.
+ * the first packet allowed by its own direction's rules, and anew when the
+ * rules that allowed it do so no longer. The first peer lives in socket
+ * storage, further ones in an LRU map.
  */
 #ifndef CGFW_FLOW_H
 #define CGFW_FLOW_H
@@ -54,9 +55,9 @@ static __always_inline __u32 tcp_starter(struct bpf_sock *sk, const struct packe
 {
 	struct socket_flow *flow;
 
-	if (packet->tcp_flags & TCP_SYN) {
-		if (packet->tcp_flags & TCP_ACK)
-			return starter_of(!direction);
+	/* A SYN that comes to a connected socket is forged or stray: it begins nothing. */
+	if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	    (direction == EGRESS || sk->state == BPF_TCP_LISTEN)) {
 		note_starter(sk, starter_of(direction));
 		return starter_of(direction);
 	}
@@ -67,8 +68,11 @@ static __always_inline __u32 tcp_starter(struct bpf_sock *sk, const struct packe
 	if (sk->state == BPF_TCP_LISTEN)
 		return STARTED_INGRESS;
 	sk = bpf_sk_fullsock(sk);
+	/* Whatever a raw socket sends, it cannot claim to answer. */
 	if (!sk || sk->type != SOCK_STREAM)
 		return starter_of(direction);
+	if (packet->tcp_flags & TCP_SYN)
+		return starter_of(!direction);
 	return STARTED_UNKNOWN;
 }
 
@@ -121,32 +125,6 @@ static __always_inline int claim_first_peer(struct socket_flow *flow, const stru
 	return is_free;
 }
 
-/* Remembers who began an exchange; 1 when it is a new one. The first note stays. */
-static __always_inline int note_peer(struct __sk_buff *skb, struct bpf_sock *sk,
-				     const struct packet *packet, __u32 direction)
-{
-	__u32 starter = starter_of(direction);
-	struct socket_flow *flow;
-	struct peer_key key = {};
-
-	flow = bpf_sk_storage_get(&flows, sk, NULL, 0);
-	if (flow && is_first_peer(flow, packet, direction))
-		return 0;
-	if (!flow) {
-		flow = bpf_sk_storage_get(&flows, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-		if (!flow)
-			count_fault(FAULT_FLOW);
-	}
-	fill_peer_key(&key, skb, packet, direction);
-	if (flow && !flow->peer_starter && claim_first_peer(flow, packet, direction))
-		return 1;
-	if (bpf_map_lookup_elem(&peers, &key))
-		return 0;
-	if (bpf_map_update_elem(&peers, &key, &starter, BPF_NOEXIST))
-		count_fault(FAULT_PEER);
-	return 1;
-}
-
 static __always_inline __u32 peer_starter(struct __sk_buff *skb, struct bpf_sock *sk,
 					  const struct packet *packet, __u32 direction)
 {
@@ -159,6 +137,28 @@ static __always_inline __u32 peer_starter(struct __sk_buff *skb, struct bpf_sock
 	fill_peer_key(&key, skb, packet, direction);
 	starter = bpf_map_lookup_elem(&peers, &key);
 	return starter ? *starter : STARTED_UNKNOWN;
+}
+
+/* Remembers that an exchange began in this direction. */
+static __always_inline void note_peer(struct __sk_buff *skb, struct bpf_sock *sk,
+				      const struct packet *packet, __u32 direction)
+{
+	__u32 starter = starter_of(direction);
+	struct socket_flow *flow;
+	struct peer_key key = {};
+
+	flow = bpf_sk_storage_get(&flows, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!flow) {
+		count_fault(FAULT_FLOW);
+	} else if (is_first_peer(flow, packet, direction)) {
+		flow->peer_starter = starter;
+		return;
+	} else if (!flow->peer_starter && claim_first_peer(flow, packet, direction)) {
+		return;
+	}
+	fill_peer_key(&key, skb, packet, direction);
+	if (bpf_map_update_elem(&peers, &key, &starter, BPF_ANY))
+		count_fault(FAULT_PEER);
 }
 
 #endif

@@ -21,6 +21,13 @@
 #define MAX_EXTENSIONS 8
 #define MAX_HEADERS 1024
 
+/* IPv4 options, and how many are walked before a packet counts as unreadable. */
+#define OPTION_END 0
+#define OPTION_PAD 1
+#define OPTION_LOOSE_ROUTE 131
+#define OPTION_STRICT_ROUTE 137
+#define MAX_OPTIONS 10
+
 #define IPV4_OFFSET_MASK 0x1fff
 #define IPV6_OFFSET_MASK 0xfff8
 
@@ -146,6 +153,36 @@ static __always_inline int parse_fragment(struct packet *packet)
 	return 0;
 }
 
+/*
+ * Whether the destination in the header is the last one: 0, or negative when a
+ * source route, which every user can set, goes on from there, or when there are
+ * too many options to tell. Global, so that the verifier looks at it once.
+ */
+__noinline int check_options(struct __sk_buff *skb, __u32 end)
+{
+	__u32 offset = sizeof(struct iphdr);
+
+	for (int i = 0; i < MAX_OPTIONS && offset < end; i++) {
+		__u8 option[3]; /* type, length, pointer */
+
+		if (bpf_skb_load_bytes(skb, offset, option, 1))
+			return -1;
+		if (option[0] == OPTION_END)
+			return 0;
+		if (option[0] == OPTION_PAD) {
+			offset++;
+			continue;
+		}
+		if (bpf_skb_load_bytes(skb, offset, option, sizeof(option)) || option[1] < 2)
+			return -1;
+		if ((option[0] == OPTION_LOOSE_ROUTE || option[0] == OPTION_STRICT_ROUTE) &&
+		    option[2] <= option[1])
+			return -1;
+		offset += option[1];
+	}
+	return offset < end ? -1 : 0;
+}
+
 static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *packet)
 {
 	struct iphdr header;
@@ -157,6 +194,8 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *pack
 	packet->destination[0] = bpf_ntohl(header.daddr);
 	packet->protocol = header.protocol;
 	if (header.version != 4 || header.ihl < 5)
+		return -1;
+	if (header.ihl > 5 && check_options(skb, header.ihl * 4))
 		return -1;
 	if (bpf_ntohs(header.frag_off) & IPV4_OFFSET_MASK)
 		return parse_fragment(packet);
@@ -209,6 +248,9 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *pack
 			if (place & IPV6_OFFSET_MASK)
 				return is_extension(packet->protocol) ? -1 : parse_fragment(packet);
 			offset += 8;
+		} else if (packet->protocol == IPPROTO_ROUTING && extension[3]) {
+			/* Segments are left: the header names only the next stop. */
+			return -1;
 		} else if (packet->protocol == IPPROTO_AH) {
 			packet->protocol = extension[0];
 			offset += (extension[1] + 2) * 4;

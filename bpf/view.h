@@ -27,6 +27,7 @@ static __always_inline int open_view(struct view *view)
 		return 0;
 	view->generation = *(volatile const __u64 *)&view->head->generation;
 	view->slot = view->generation & 1;
+	/* Only now: an owner read before the switch may not know the new slot yet. */
 	index = owner_index(view->slot);
 	if (!index)
 		return 0;

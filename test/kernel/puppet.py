@@ -52,6 +52,8 @@ def run(command):
         return sock.close()
     if op == "readable":
         return bool(select.select([sock], [], [], command["args"][0])[0])
+    if op == "writable":
+        return bool(select.select([], [sock], [], command["args"][0])[1])
     arguments = [given(value) for value in command["args"]]
     if op == "setsockopt":
         arguments[:2] = [constant(name) for name in arguments[:2]]
