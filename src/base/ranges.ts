@@ -1,7 +1,14 @@
 // Sets of addresses as sorted ranges: the form in which all address sets travel.
 
 import { formatAddress, maskOf, type Family, type Prefix } from './address.js';
-import { mergeWords, subtractWords, coverWords, intersectWords, findWords } from './words.js';
+import {
+  commonWords,
+  coverWords,
+  findWords,
+  intersectWords,
+  mergeWords,
+  subtractWords,
+} from './words.js';
 
 /**
  * Disjoint, sorted, merged (never adjacent) inclusive ranges.
@@ -33,10 +40,12 @@ export function rangesOf(prefixes: readonly Prefix[]): AddressRanges {
 export function unionRanges(sets: readonly AddressRanges[]): AddressRanges {
   const [only] = sets;
   if (only !== undefined && sets.length === 1) return only;
-  return mergeRanges({
-    v4: concat(sets.map((set) => set.v4)),
-    v6: concat(sets.map((set) => set.v6)),
-  });
+  return mergeRanges(concatRanges(sets));
+}
+
+/** The ranges of all sets, one after the other: for mergeRanges. */
+export function concatRanges(sets: readonly AddressRanges[]): AddressRanges {
+  return { v4: concat(sets.map((set) => set.v4)), v6: concat(sets.map((set) => set.v6)) };
 }
 
 function concat(parts: readonly Uint32Array[]): Uint32Array {
@@ -56,7 +65,7 @@ export function subtractRanges(from: AddressRanges, what: AddressRanges): Addres
 
 /** Every address that is in both. */
 export function intersectRanges(a: AddressRanges, b: AddressRanges): AddressRanges {
-  return subtractRanges(a, subtractRanges(a, b));
+  return { v4: commonWords(a.v4, b.v4, 1), v6: commonWords(a.v6, b.v6, 4) };
 }
 
 /** Whether some address is in both. */

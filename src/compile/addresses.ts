@@ -3,7 +3,7 @@
 import type { AddressRanges } from '../base/ranges.js';
 import { grownU32 } from './growing.js';
 import { ROOT_NODE, ROOTS6 } from './layout.js';
-import type { Names } from './program.js';
+import type { Names, Program } from './program.js';
 import { nodeEntry } from './roots.js';
 import type { Tables } from './tables.js';
 
@@ -148,4 +148,18 @@ class RangeList {
     words.fill(0xffffffff, length, length + size);
     return words.slice(0, length + size);
   }
+}
+
+const known = new WeakMap<Program, readonly AddressRanges[]>();
+
+/** As allListRanges; rebuilt once for each program, or never where the compiler said them. */
+export function rangesOfProgram(program: Program): readonly AddressRanges[] {
+  const ranges = known.get(program) ?? allListRanges(program.tables, program.names);
+  known.set(program, ranges);
+  return ranges;
+}
+
+/** Spares the rebuild for a program that was compiled here. */
+export function rememberRanges(program: Program, ranges: readonly AddressRanges[]): void {
+  known.set(program, ranges);
 }

@@ -1,5 +1,6 @@
 // From the resolved policy to what the kernel is given.
 
+import { rememberRanges } from './addresses.js';
 import type { CgroupPolicy, Direction, DirectionName, Policy } from '../policy/policy.js';
 import { flatten } from './classes.js';
 import { CellHeap } from './heap.js';
@@ -43,7 +44,7 @@ export function compile(policy: Policy, counters: CounterIds): Program {
   const rules = tabulateRules(policy, counters);
   const heap = new CellHeap();
   const policies = encodePolicies(policy, { lists, sets, segments }, rules.bases, heap);
-  return {
+  const program: Program = {
     text: policy.text,
     names: {
       hash: policy.hash,
@@ -66,6 +67,8 @@ export function compile(policy: Policy, counters: CounterIds): Program {
       policies,
     },
   };
+  rememberRanges(program, policy.lists.map(({ ranges }) => ranges));
+  return program;
 }
 
 function encodePolicies(

@@ -2,7 +2,7 @@
 
 import { NO_ADDRESSES, subtractRanges, toPrefixes } from '../base/ranges.js';
 import type { AddressRanges } from '../base/ranges.js';
-import { allListRanges } from '../compile/addresses.js';
+import { rangesOfProgram } from '../compile/addresses.js';
 import type { Names, Program, RuleName } from '../compile/program.js';
 
 export interface Change {
@@ -144,7 +144,7 @@ function orderChanges(
 
 function rangesByName(program: Program | null): Map<string, AddressRanges> {
   if (program === null) return new Map();
-  const ranges = allListRanges(program.tables, program.names);
+  const ranges = rangesOfProgram(program);
   return new Map(program.names.lists.map((name, index) => [name, ranges[index] ?? NO_ADDRESSES]));
 }
 

@@ -1,13 +1,14 @@
 // Set files: one address or prefix a line, a million lines an ordinary size.
 
-import { parsePrefix, type BadAddress } from '../base/address.js';
 import type { Diagnostic } from '../base/error.js';
-import { mergeRanges, type AddressRanges } from '../base/ranges.js';
-import { quote } from '../base/suggest.js';
-import { newLine, nextLine, readLine } from './netline.js';
+import { concatRanges, mergeRanges, type AddressRanges } from '../base/ranges.js';
+import { MAX_BAD_LINES, readChunk, type Chunk, type Normalised } from './netchunk.js';
+import { nextLine } from './netline.js';
 
-/** How many bad lines are shown; the rest is counted. */
-export const MAX_BAD_LINES = 10;
+export { MAX_BAD_LINES };
+
+/** Bytes of a chunk, up to the end of the line. */
+const CHUNK_BYTES = 1 << 16;
 
 /** What a set file holds. */
 export interface Netset {
@@ -17,160 +18,129 @@ export interface Netset {
   /** Lines whose host bits were cleared. */
   readonly normalised: number;
   /** The first of these, for the warning. */
-  readonly firstNormalised?: {
-    readonly line: number;
-    readonly found: string;
-    readonly corrected: string;
-  };
+  readonly firstNormalised?: Normalised;
   /** Errors: the file cannot be used. */
   readonly diagnostics: readonly Diagnostic[];
-}
-
-interface Reader {
-  readonly bytes: Uint8Array;
-  readonly file: string;
-  readonly v4: Words;
-  readonly v6: Words;
-  entries: number;
-  normalised: number;
-  firstNormalised?: { line: number; found: string; corrected: string };
-  badLines: number;
-  readonly diagnostics: Diagnostic[];
-}
-
-/** Ranges that grow. */
-interface Words {
-  all: Uint32Array;
-  length: number;
+  /** What a next version can take over. */
+  readonly chunks: readonly Chunk[];
 }
 
 /**
  * Reads a set file: `#` and `;` begin a comment, blank lines, CRLF and a byte
  * order mark are fine. Host bits are cleared and counted, since public lists
- * have them; any other line that is no address or prefix is an error. Works on
- * bytes: a million IPv4 lines are read and merged in some 200 ms. Pure.
+ * have them; any other line that is no address or prefix is an error. What
+ * `previous`, an older version of the file, has in common with it at beginning
+ * and end is not read again. Pure; keeps `bytes`.
  */
-export function parseNetset(bytes: Uint8Array, file: string): Netset {
-  const v4 = { all: new Uint32Array(1024), length: 0 };
-  const v6 = { all: new Uint32Array(1024), length: 0 };
-  const reader: Reader = {
-    bytes,
-    file,
-    v4,
-    v6,
-    entries: 0,
-    normalised: 0,
-    badLines: 0,
-    diagnostics: [],
-  };
-  readAll(reader);
-  if (reader.badLines > MAX_BAD_LINES) reader.diagnostics.push(moreBad(reader));
-  const ranges = mergeRanges({
-    v4: v4.all.subarray(0, v4.length),
-    v6: v6.all.subarray(0, v6.length),
-  });
-  const { entries, normalised, firstNormalised, diagnostics } = reader;
+export function parseNetset(
+  bytes: Uint8Array,
+  file: string,
+  previous?: Netset,
+  chunkBytes = CHUNK_BYTES,
+): Netset {
+  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  const content = hasMark ? bytes.subarray(3) : bytes;
+  const chunks = readChunks(content, previous?.chunks ?? [], chunkBytes);
+  const sum = (count: (chunk: Chunk) => number): number =>
+    chunks.reduce((total, chunk) => total + count(chunk), 0);
+  const first = firstNormalised(chunks);
   return {
-    ranges,
-    entries,
-    normalised,
-    diagnostics,
-    ...(firstNormalised === undefined ? {} : { firstNormalised }),
+    ranges: mergeRanges(concatRanges(chunks)),
+    entries: sum(({ entries }) => entries),
+    normalised: sum(({ normalised }) => normalised),
+    diagnostics: badLines(chunks, file),
+    ...(first === undefined ? {} : { firstNormalised: first }),
+    chunks,
   };
 }
 
-function readAll(reader: Reader): void {
-  const { bytes } = reader;
-  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-  const line = newLine();
-  let number = 1;
-  for (let start = hasMark ? 3 : 0; start < bytes.length; number++) {
-    const next = readLine(bytes, start, line);
-    if (next < 0) {
-      start = readStrictly(reader, start, number);
-      continue;
-    }
-    if (line.words > 0 && line.hasHostBits) noteNormalised(reader, start, line.end, number);
-    if (line.words === 1) push(reader, reader.v4, line.range, 2);
-    else if (line.words === 4) push(reader, reader.v6, line.range, 8);
+function readChunks(bytes: Uint8Array, known: readonly Chunk[], chunkBytes: number): Chunk[] {
+  const { head, tail } = common(bytes, known);
+  const middle: Chunk[] = [];
+  const end = bytes.length - lengthOf(tail);
+  for (let start = lengthOf(head); start < end; ) {
+    const next = Math.min(end, nextLine(bytes, Math.min(end, start + chunkBytes) - 1));
+    middle.push(readChunk(bytes.subarray(start, next)));
     start = next;
   }
+  return [...head, ...middle, ...tail];
 }
 
-function push(reader: Reader, words: Words, range: ArrayLike<number>, count: number): void {
-  if (words.length + count > words.all.length) {
-    const larger = new Uint32Array(words.all.length * 2);
-    larger.set(words.all);
-    words.all = larger;
+/** The chunks with which the bytes begin, and those with which what is left of them ends. */
+function common(
+  bytes: Uint8Array,
+  known: readonly Chunk[],
+): { readonly head: Chunk[]; readonly tail: Chunk[] } {
+  let start = 0;
+  let from = 0;
+  for (; from < known.length; from++) {
+    const chunk = known[from] as Chunk;
+    if (!endsLine(chunk) || !isSame(bytes.subarray(start, start + chunk.bytes.length), chunk)) break;
+    start += chunk.bytes.length;
   }
-  for (let i = 0; i < count; i++) words.all[words.length++] = range[i] as number;
-  reader.entries++;
-}
-
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-
-/** Indented lines, mixed notation, and every mistake. */
-function readStrictly(reader: Reader, start: number, line: number): number {
-  const next = nextLine(reader.bytes, start);
-  const text = decoder.decode(reader.bytes.subarray(start, next)).replace(/\r?\n$/, '');
-  const comment = text.search(/[#;]/);
-  const written = (comment < 0 ? text : text.slice(0, comment)).trim();
-  if (written === '') return next;
-  const prefix = parsePrefix(written);
-  if (prefix.kind === 'bad') {
-    reader.badLines++;
-    if (reader.badLines <= MAX_BAD_LINES)
-      reader.diagnostics.push(badLine(reader.file, line, text, written, prefix));
-    return next;
+  let end = bytes.length;
+  let until = known.length;
+  for (; until > from; until--) {
+    const chunk = known[until - 1] as Chunk;
+    const begin = end - chunk.bytes.length;
+    if (begin < start || !isSame(bytes.subarray(begin, end), chunk)) break;
+    end = begin;
   }
-  if (prefix.hasHostBits) noteNormalised(reader, start, next, line);
-  const range = [...prefix.first, ...prefix.last];
-  push(reader, prefix.family === 4 ? reader.v4 : reader.v6, range, range.length);
-  return next;
+  // A chunk holds whole lines: what comes before the tail must end with one.
+  while (until < known.length && end > 0 && bytes[end - 1] !== LF) {
+    end += (known[until] as Chunk).bytes.length;
+    until++;
+  }
+  return { head: known.slice(0, from), tail: known.slice(until) };
 }
 
-function noteNormalised(reader: Reader, start: number, end: number, line: number): void {
-  if (reader.normalised++ > 0) return;
-  const found =
-    decoder
-      .decode(reader.bytes.subarray(start, end))
-      .split(/[#;\n]/)[0]
-      ?.trim() ?? '';
-  const prefix = parsePrefix(found);
-  reader.firstNormalised = {
-    line,
-    found,
-    corrected: prefix.kind === 'prefix' ? prefix.text : found,
-  };
+const LF = 10;
+
+function endsLine({ bytes }: Chunk): boolean {
+  return bytes.at(-1) === LF;
 }
 
-function badLine(
-  file: string,
-  line: number,
-  text: string,
-  written: string,
-  { reason, fix }: BadAddress,
-): Diagnostic {
-  const shown = text.slice(0, 400);
-  const column = Math.min(text.indexOf(written), shown.length) + 1;
-  const length = Math.max(1, Math.min(written.length, shown.length - column + 1));
-  return {
-    severity: 'error',
-    code: 'address',
-    message: `${quote(written)} ${reason}`,
-    fix,
-    at: { file, line, column, length, text: shown },
-  };
+function isSame(bytes: Uint8Array, chunk: Chunk): boolean {
+  return bytes.length === chunk.bytes.length && Buffer.compare(bytes, chunk.bytes) === 0;
 }
 
-function moreBad(reader: Reader): Diagnostic {
-  const more = reader.badLines - MAX_BAD_LINES;
-  const last = reader.diagnostics.at(-1)?.at;
+function lengthOf(chunks: readonly Chunk[]): number {
+  return chunks.reduce((total, { bytes }) => total + bytes.length, 0);
+}
+
+function firstNormalised(chunks: readonly Chunk[]): Normalised | undefined {
+  let line = 1;
+  for (const chunk of chunks) {
+    const { firstNormalised: first } = chunk;
+    if (first !== undefined) return { ...first, line: line + first.line };
+    line += chunk.lines;
+  }
+  return undefined;
+}
+
+function badLines(chunks: readonly Chunk[], file: string): Diagnostic[] {
+  const found: Diagnostic[] = [];
+  let total = 0;
+  let line = 1;
+  for (const chunk of chunks) {
+    total += chunk.badLines;
+    for (const { message, fix, at } of chunk.bad) {
+      if (found.length === MAX_BAD_LINES) break;
+      const place = { file, ...at, line: line + at.line };
+      found.push({ severity: 'error', code: 'address', message, fix, at: place });
+    }
+    line += chunk.lines;
+  }
+  if (total > MAX_BAD_LINES) found.push(moreBad(file, total - MAX_BAD_LINES, found.at(-1)?.at?.line ?? 0));
+  return found;
+}
+
+function moreBad(file: string, more: number, lastLine: number): Diagnostic {
   return {
     severity: 'error',
     code: 'set-file',
-    message: `${reader.file} has ${more} more ${more === 1 ? 'line that is' : 'lines that are'} not an address or prefix`,
+    message: `${file} has ${more} more ${more === 1 ? 'line that is' : 'lines that are'} not an address or prefix`,
     fix: 'check that this is a list of addresses: one address or prefix a line, # and ; begin comments',
-    at: { file: reader.file, line: (last?.line ?? 0) + 1, column: 1, length: 1, text: '' },
+    at: { file, line: lastLine + 1, column: 1, length: 1, text: '' },
   };
 }

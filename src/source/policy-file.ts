@@ -84,16 +84,17 @@ export class PolicyFile {
     const signature = signatureOf(path);
     const known = this.#sets.get(path);
     if (known !== undefined && known.signature === signature) return known.file;
-    const file = this.#parseSet(path);
+    const file = this.#parseSet(path, known?.file);
     if (signature !== null) this.#sets.set(path, { signature, file });
     return file;
   }
 
-  #parseSet(path: string): SetFile {
+  #parseSet(path: string, known: SetFile | undefined): SetFile {
     const found = readSafely(path, MAX_SET_BYTES, this.#uid);
     if (found.kind === 'failed') return { kind: 'failed', reason: found.reason, fix: found.fix };
     const sha256 = createHash('sha256').update(found.bytes).digest('hex');
-    return { kind: 'read', sha256, netset: parseNetset(found.bytes, path) };
+    const previous = known?.kind === 'read' ? known.netset : undefined;
+    return { kind: 'read', sha256, netset: parseNetset(found.bytes, path, previous) };
   }
 }
 

@@ -110,3 +110,35 @@ t.test('every sequence of bytes is read or refused, never thrown', async (t) => 
   );
   t.pass('holds');
 });
+
+t.test('a new version read with the help of the old one is read as if alone', async (t) => {
+  const text = fc.array(line, { maxLength: 12 }).map((lines) => lines.join('\n'));
+  const versions = fc.tuple(text, text, text, text, fc.boolean());
+  fc.assert(
+    fc.property(versions, ([head, old, young, tail, ends]) => {
+      const bytes = (middle: string): Uint8Array =>
+        new TextEncoder().encode([head, middle, tail].join('\n') + (ends ? '\n' : ''));
+      const previous = parseNetset(bytes(old), 'f', undefined, 16);
+      const { chunks, ...helped } = parseNetset(bytes(young), 'f', previous, 16);
+      const { chunks: _, ...alone } = parseNetset(bytes(young), 'f');
+      assert.deepEqual(helped, alone);
+      assert.equal(
+        Buffer.concat(chunks.map((chunk) => chunk.bytes)).toString(),
+        Buffer.from(bytes(young)).toString(),
+      );
+    }),
+    { numRuns: 2000 },
+  );
+  t.pass('property holds');
+});
+
+t.test('one changed line leaves all other chunks as they were', async (t) => {
+  const lines = Array.from({ length: 1000 }, (_, i) => `10.0.${String(i >> 8)}.${String(i & 255)}`);
+  const parseLines = (all: readonly string[], previous?: ReturnType<typeof parse>) =>
+    parseNetset(new TextEncoder().encode(all.join('\n')), 'f', previous, 256);
+  const before = parseLines(lines);
+  const after = parseLines([...lines.slice(0, 500), '192.0.2.1', ...lines.slice(500)], before);
+  const fresh = after.chunks.filter((chunk) => !before.chunks.includes(chunk));
+  t.equal(after.entries, 1001);
+  t.ok(fresh.length <= 3, `${String(fresh.length)} of ${String(after.chunks.length)} chunks read`);
+});
