@@ -1,32 +1,23 @@
 // The long-running agent: whatever happens, look at the file, look at the
 // kernel, and do what is missing. Events only say that something is dirty.
 
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { CgfwError } from '../base/error.js';
-import type { Policy } from '../policy/policy.js';
-import { hasErrors } from '../policy/report.js';
 import { watchCgroups } from '../kernel/cgroup-watch.js';
 import type { CgroupWatch } from '../kernel/cgroup-watch.js';
-import { streamEvents } from '../kernel/events.js';
-import type { EventStream } from '../kernel/events.js';
-import { lockEvents } from '../kernel/lock.js';
-import { lockFile } from '../kernel/native.js';
-import type { FileLock } from '../kernel/native.js';
 import type { Place } from '../kernel/place.js';
+import type { Policy } from '../policy/policy.js';
 import type { Logger } from '../report/log.js';
-import { renderEvent } from '../report/verdict.js';
-import { renderDiagnostic } from '../policy/render.js';
 import { PolicyFile } from '../source/policy-file.js';
 import type { Reading } from '../source/policy-file.js';
 import { watchFiles } from '../source/watch.js';
 import type { FileWatch } from '../source/watch.js';
+import { EventReader } from './event-reader.js';
 import { guardsOf } from './guard.js';
-import { EventNaming } from './naming.js';
-import { EventPublisher } from './publish.js';
+import { lockAgent } from './presence.js';
+import type { FileLock } from '../kernel/native.js';
 import { reconcile } from './reconcile.js';
 import type { Outcome } from './reconcile.js';
-import { logOutcome } from './story.js';
+import { enforced, Storyteller } from './story.js';
+import { pendingTrial, secondsLeft } from './trial.js';
 
 export interface AgentOptions {
   readonly place: Place;
@@ -38,37 +29,38 @@ export interface AgentOptions {
 }
 
 /** Why a reconcile runs; for the log alone. */
-export type Cause = 'start' | 'file' | 'cgroups' | 'reload' | 'resync';
+export type Cause = 'start' | 'file' | 'cgroups' | 'reload' | 'resync' | 'retry' | 'trial';
 
 /** A cgroup that failed, or a lock that was held, is tried again after this long. */
 const RETRY_MS = 2000;
+/** While a policy is on trial, its end is looked for this often. */
+const TRIAL_MS = 500;
 
 export class Agent {
   readonly #options: AgentOptions;
   readonly #file: PolicyFile;
   readonly #lock: FileLock;
-  readonly #naming: EventNaming;
-  readonly #publisher: EventPublisher;
+  readonly #story: Storyteller;
+  readonly #events: EventReader;
   readonly #files: FileWatch;
   readonly #cgroups: CgroupWatch;
-  #events: EventStream | null = null;
-  #eventsLock: FileLock | null = null;
   #policy: Policy | null = null;
   #lastReading: Reading | null = null;
   #dirty = new Set<Cause>();
   #running: Promise<void> | null = null;
   #resync: NodeJS.Timeout;
   #retry: NodeJS.Timeout | undefined;
+  #trial: NodeJS.Timeout | undefined;
   #sequence = 0;
   #isClosed = false;
 
-  private constructor(options: AgentOptions, lock: FileLock, publisher: EventPublisher) {
+  private constructor(options: AgentOptions, lock: FileLock, events: EventReader) {
     const { place, log } = options;
     this.#options = options;
     this.#lock = lock;
-    this.#publisher = publisher;
+    this.#events = events;
+    this.#story = new Storyteller(log);
     this.#file = new PolicyFile(options.policyPath, options.uid);
-    this.#naming = new EventNaming(place);
     this.#files = watchFiles(
       () => this.mark('file'),
       (error) => log.error({ err: error }, 'watching the policy file failed; the resync goes on looking'),
@@ -85,24 +77,32 @@ export class Agent {
 
   /** Takes the agent's lock (code `locked` when another runs) and reconciles once. */
   static async start(options: AgentOptions): Promise<Agent> {
-    mkdirSync(options.place.runDir, { recursive: true, mode: 0o755 });
-    const lock = lockFile(join(options.place.runDir, 'agent.lock'), 'exclusive', 'try');
-    if (lock === null) {
-      throw new CgfwError('another cgfw agent is running', {
-        code: 'locked',
-        fix: `stop it first; it holds ${join(options.place.runDir, 'agent.lock')}`,
-      });
-    }
-    const agent = new Agent(options, lock, await EventPublisher.open(options.place));
-    agent.mark('start');
-    await agent.#running;
+    const lock = lockAgent(options.place, options.policyPath);
+    const agent = new Agent(options, lock, await EventReader.open(options.place, options.log));
+    const outcome = await agent.#begin();
+    const fields = outcome === null ? {} : enforced(1, outcome);
+    options.log.info({ ...fields, pid: process.pid, policy: agent.#file.path }, 'agent started');
     return agent;
+  }
+
+  async #begin(): Promise<Outcome | null> {
+    let first: Outcome | null = null;
+    this.#running = this.#reconcile(['start']).then((outcome) => {
+      first = outcome;
+    });
+    await this.#running;
+    this.#running = null;
+    if (this.#dirty.size > 0) this.#run();
+    return first;
   }
 
   /** Something may have changed: look, soon. Marks that come while we work merge into one more look. */
   mark(cause: Cause): void {
     this.#dirty.add(cause);
-    if (this.#running !== null || this.#isClosed) return;
+    if (this.#running === null && !this.#isClosed) this.#run();
+  }
+
+  #run(): void {
     this.#running = this.#work().finally(() => {
       this.#running = null;
     });
@@ -116,60 +116,52 @@ export class Agent {
     }
   }
 
-  async #reconcile(causes: readonly Cause[]): Promise<void> {
-    const { log, place } = this.#options;
+  /** Whatever goes wrong is told and tried again: the agent lives on. */
+  async #reconcile(causes: readonly Cause[]): Promise<Outcome | null> {
     const id = ++this.#sequence;
-    if (causes.includes('resync')) this.#cgroups.rescan();
-    const reading = causes.every((cause) => cause === 'cgroups') ? this.#lastReading : this.#look();
     try {
-      const outcome = await reconcile(place, this.#policy, { guards: guardsOf(reading?.sets ?? []) });
-      logOutcome(log, { id, causes, outcome });
+      if (causes.includes('resync')) this.#cgroups.rescan();
+      const reading = causes.every((cause) => cause === 'cgroups') ? this.#lastReading : this.#look();
+      const outcome = await reconcile(this.#options.place, this.#policy, { guards: guardsOf(reading?.sets ?? []) });
+      this.#story.tellOutcome({ id, causes, outcome });
       this.#follow(outcome);
+      return outcome;
     } catch (error) {
-      if (!(error instanceof CgfwError)) throw error;
-      log.error({ reconcile: id, code: error.code, fix: error.fix, err: error }, 'reconcile failed; the loaded policy stays in force');
-      for (const diagnostic of error.diagnostics) log.error({ code: diagnostic.code, fix: diagnostic.fix }, diagnostic.message);
+      this.#story.tellTrouble(id, error);
       this.#retryLater();
+      return null;
     }
   }
 
   /** Reads the file; a bad one is said once and changes nothing. */
   #look(): Reading {
-    const { log } = this.#options;
     const reading = this.#file.read();
     this.#files.setFiles([...new Set([...reading.files, ...(this.#lastReading?.files ?? [])])]);
-    const isNews = JSON.stringify(reading.diagnostics) !== JSON.stringify(this.#lastReading?.diagnostics);
+    this.#story.tellReading(this.#file.path, reading);
     this.#lastReading = reading;
-    if (isNews) {
-      for (const found of reading.diagnostics) {
-        const place = found.at === undefined ? {} : { file: found.at.file, line: found.at.line, column: found.at.column };
-        const fields = { code: found.code, ...place, fix: found.fix };
-        if (found.severity === 'error') log.error(fields, renderDiagnostic(found));
-        else log.warn(fields, found.message);
-      }
-      if (hasErrors(reading.diagnostics)) log.error({ policy: this.#file.path }, 'the policy file is not valid; the last good policy stays in force');
-    }
     if (reading.policy !== undefined) this.#policy = reading.policy;
     return reading;
   }
 
   #follow(outcome: Outcome): void {
-    this.#naming.refresh();
+    this.#events.follow(outcome.state);
     if (outcome.failures.length > 0) this.#retryLater();
-    if (outcome.state.programs === null) return;
-    this.#eventsLock ??= lockEvents(this.#options.place);
-    if (this.#eventsLock !== null && this.#events === null) {
-      this.#events = streamEvents(this.#options.place, (raw) => {
-        const events = raw.map((event) => this.#naming.describe(event));
-        for (const event of events) this.#options.log.info({ event }, renderEvent(event));
-        this.#publisher.publish(events);
-      });
-    }
+    if (outcome.trial !== null) this.#awaitTrial();
   }
 
   #retryLater(): void {
     clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.mark('resync'), RETRY_MS);
+    this.#retry = setTimeout(() => this.mark('retry'), RETRY_MS);
+  }
+
+  /** bpffs tells nobody of its changes, so the end of a trial has to be looked for. */
+  #awaitTrial(): void {
+    clearTimeout(this.#trial);
+    this.#trial = setTimeout(() => {
+      const trial = pendingTrial(this.#options.place);
+      if (trial === null || secondsLeft(trial) === 0) this.mark('trial');
+      else this.#awaitTrial();
+    }, TRIAL_MS);
   }
 
   /** Ends the agent; what it loaded goes on deciding. */
@@ -177,13 +169,11 @@ export class Agent {
     this.#isClosed = true;
     clearInterval(this.#resync);
     clearTimeout(this.#retry);
+    clearTimeout(this.#trial);
     await this.#running;
     await this.#files.close();
     this.#cgroups.close();
-    this.#events?.drain();
-    this.#events?.close();
-    this.#eventsLock?.close();
-    await this.#publisher.close();
+    await this.#events.close();
     this.#lock.close();
   }
 }

@@ -11,9 +11,10 @@ import { statusPolicies } from '../report/status.js';
 import type { Status, StatusMap } from '../report/status.js';
 import { ownedCgroups } from '../compile/owners.js';
 import type { Tables } from '../compile/tables.js';
-import { prospect } from './reconcile.js';
-import type { Prospect } from './reconcile.js';
+import { prospect } from './prospect.js';
+import type { Prospect } from './prospect.js';
 import type { Guard } from './guard.js';
+import { pendingTrial, secondsLeft } from './trial.js';
 
 export interface Declared {
   /** The policy file's policy; null when it cannot be used. */
@@ -46,7 +47,10 @@ function describe(
 ): Status {
   const { loaded } = asLoaded;
   const names = loaded.program?.names;
+  const pending = pendingTrial(place);
+  const trial = pending === null ? null : { seconds: secondsLeft(pending) };
   const notes = notesOf(declared, asDeclared);
+  if (trial !== null) notes.push(`this policy is on trial: undone in ${String(trial.seconds)} seconds unless you run cgfw confirm`);
   const base = {
     generation: loaded.generation,
     policyHash: names?.hash ?? null,
@@ -54,6 +58,7 @@ function describe(
     enforcing: names !== undefined,
     asDeclared: names !== undefined && asDeclared.plan.inStep && declared.trouble === undefined,
     notes,
+    trial,
     interfaces: [],
   };
   if (set === null || names === undefined || loaded.program === null) {
@@ -72,8 +77,11 @@ function describe(
   };
 }
 
-function notesOf(declared: Declared, { plan, held }: Prospect): string[] {
+function notesOf(declared: Declared, { plan, held, loaded }: Prospect): string[] {
   const notes = held.map(({ set }) => `the new version of set ${set} is held back by its guard`);
+  if (loaded.program === null && loaded.attachments.length > 0) {
+    notes.push('pins of ours are missing or damaged: programs are attached, but what they enforce cannot be read; cgfw apply mends that');
+  }
   if (declared.trouble !== undefined) notes.push(declared.trouble);
   else if (!plan.inStep) notes.push('the kernel differs from the policy file: see cgfw diff');
   return notes;

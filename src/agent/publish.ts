@@ -10,6 +10,9 @@ import type { VerdictEvent } from '../report/verdict.js';
 /** A reader that is this far behind loses events, and is told how many. */
 const MAX_BEHIND_BYTES = 4 << 20;
 
+/** A line of the stream: an event, or how many this reader has missed. */
+export type Published = VerdictEvent | { readonly lost: number };
+
 export function eventSocket(place: Place): string {
   return join(place.runDir, 'events.sock');
 }

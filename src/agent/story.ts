@@ -1,9 +1,21 @@
-// What the agent's log says about a reconcile.
+// What the agent's log says about a reconcile: each thing once.
 
+import type { CgfwError } from '../base/error.js';
+import type { Diagnostic } from '../base/error.js';
+import { secondsLeft } from './trial.js';
 import type { Logger } from '../report/log.js';
-import { renderSummary } from '../plan/render.js';
+import { renderPlan, renderSummary } from '../plan/render.js';
+import type { Plan } from '../plan/action.js';
+import { renderDiagnostic } from '../policy/render.js';
+import { hasErrors } from '../policy/report.js';
+import type { Reading } from '../source/policy-file.js';
 import type { Cause } from './agent.js';
+import type { Held } from './guard.js';
+import { Once } from './once.js';
 import type { Outcome } from './reconcile.js';
+
+/** Actions named in one log line; a longer plan is cut. */
+const NAMED_ACTIONS = 20;
 
 export interface Story {
   readonly id: number;
@@ -11,30 +23,120 @@ export interface Story {
   readonly outcome: Outcome;
 }
 
-/** One line for what changed, and one for each thing that is not enforced. */
-export function logOutcome(log: Logger, { id, causes, outcome }: Story): void {
-  const { plan, state } = outcome;
-  for (const held of outcome.held) {
-    log.warn(
-      { reconcile: id, set: held.set, add: held.add, remove: held.remove, guard: held.share, fix: 'check the file; cgfw apply --force takes it' },
-      'a set file changes more than its guard allows; the loaded list stays in force',
-    );
+export class Storyteller {
+  readonly #log: Logger;
+  readonly #once = new Once();
+  #isFileBad = false;
+
+  constructor(log: Logger) {
+    this.#log = log;
   }
-  for (const { action, error } of outcome.failures) {
-    log.error({ reconcile: id, op: action.op, target: action.target, code: error.code, fix: error.fix }, error.message);
+
+  /** All that is wrong with the file, when that is news; and that it is mended. */
+  tellReading(path: string, reading: Reading): void {
+    const isBad = hasErrors(reading.diagnostics);
+    if (this.#once.isNews('file', JSON.stringify(reading.diagnostics))) {
+      for (const found of reading.diagnostics) this.#tellDiagnostic(found);
+      if (isBad) this.#log.error({ policy: path }, 'the policy file cannot be used; the last good policy stays in force');
+    }
+    if (this.#isFileBad && !isBad) this.#log.info({ policy: path }, 'the policy file is valid again');
+    this.#isFileBad = isBad;
   }
-  if (plan.inStep) {
-    if (causes.includes('start')) log.info(enforced(id, outcome), 'the loaded policy is in step; adopted as it is');
-    return;
+
+  #tellDiagnostic(found: Diagnostic): void {
+    const place = found.at === undefined ? {} : { file: found.at.file, line: found.at.line, column: found.at.column };
+    const fields = { code: found.code, ...place, fix: found.fix };
+    if (found.severity === 'error') this.#log.error(fields, renderDiagnostic(found));
+    else this.#log.warn(fields, found.message);
   }
-  const drift = !plan.actions.some((action) => action.op === 'fill');
-  const fields = { ...enforced(id, outcome), causes, changes: renderSummary(plan), actions: plan.actions.length };
-  log.info(fields, drift ? 'attachments brought into step' : `policy in force as generation ${String(state.generation)}`);
+
+  /** One line for what changed, and one for each thing that is not enforced. */
+  tellOutcome({ id, causes, outcome }: Story): void {
+    if (this.#once.settle('trouble')) this.#log.info({ reconcile: id }, 'reconcile works again');
+    if (outcome.reverted) {
+      this.#log.warn({ reconcile: id }, 'the policy on trial was not confirmed; the one before it is in force again');
+    }
+    this.#tellTrial(id, outcome);
+    this.#tellHeld(id, outcome.held);
+    this.#tellFailures(id, outcome);
+    const { plan, state } = outcome;
+    const fields = enforced(id, outcome);
+    this.#log.debug({ reconcile: id, causes, inStep: plan.inStep }, 'looked');
+    if (plan.inStep) {
+      if (causes.includes('start') && state.program !== null) {
+        this.#log.info(fields, 'the loaded policy is in step; adopted as it is');
+      }
+      return;
+    }
+    if (!hasEffect(outcome)) return;
+    const detail = { ...fields, causes, changes: renderSummary(plan), actions: actionLines(plan) };
+    const isSwitch = plan.actions.some((action) => action.op === 'switch');
+    if (causes.every((cause) => cause === 'resync')) this.#log.warn(detail, 'the kernel had drifted; repaired');
+    else if (isSwitch) this.#log.info(detail, `policy in force as generation ${String(state.generation)}`);
+    else this.#log.info(detail, 'attachments brought into step');
+  }
+
+  #tellTrial(id: number, { trial }: Outcome): void {
+    if (trial === null) {
+      if (this.#once.settle('trial')) this.#log.info({ reconcile: id }, 'the trial is over');
+    } else if (this.#once.isNews('trial', String(trial.generation))) {
+      const fields = { reconcile: id, generation: trial.generation, seconds: secondsLeft(trial), fix: 'cgfw confirm keeps it' };
+      this.#log.warn(fields, 'a policy is on trial; the policy file waits until that is over');
+    }
+  }
+
+  #tellHeld(id: number, held: readonly Held[]): void {
+    for (const { set, add, remove, share } of held) {
+      if (!this.#once.isNews(`set ${set}`, `${String(add)} ${String(remove)}`)) continue;
+      const fields = { reconcile: id, set, add, remove, guard: share, fix: 'look at the file; if it is right, run cgfw apply --force' };
+      this.#log.warn(fields, 'a set file changes more than its guard allows; the loaded list stays in force');
+    }
+    this.#once.settleOthers('set ', new Set(held.map(({ set }) => `set ${set}`)));
+  }
+
+  #tellFailures(id: number, { failures }: Outcome): void {
+    const standing = new Set<string>();
+    for (const { action, error } of failures) {
+      // Gone between looking and acting: the next look knows.
+      if (error.code === 'no-cgroup') continue;
+      const topic = `failure ${action.op} ${action.target}`;
+      standing.add(topic);
+      if (!this.#once.isNews(topic, error.message)) continue;
+      this.#log.error({ reconcile: id, op: action.op, target: action.target, code: error.code, fix: error.fix }, error.message);
+    }
+    for (const topic of this.#once.settleOthers('failure ', standing)) {
+      this.#log.info({ reconcile: id }, `no longer failing: ${topic.slice('failure '.length)}`);
+    }
+  }
+
+  /** The whole reconcile failed. Bugs and refusals of the system are told with their stack. */
+  tellTrouble(id: number, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    if (!this.#once.isNews('trouble', message)) return;
+    const { code, fix, diagnostics } = error as Partial<CgfwError>;
+    const fields = { reconcile: id, code, fix: fix ?? 'report this with its stack', err: error };
+    this.#log.error(fields, `reconcile failed; the loaded policy stays in force: ${message}`);
+    for (const diagnostic of diagnostics ?? []) this.#tellDiagnostic(diagnostic);
+  }
 }
 
-function enforced(id: number, { state, program }: Outcome) {
+/** False when all that there was to do failed again. */
+function hasEffect({ plan, failures }: Outcome): boolean {
+  const failed = new Set(failures.map(({ action }) => action.target));
+  return plan.actions.some(({ target }) => !failed.has(target));
+}
+
+function actionLines(plan: Plan): string[] {
+  const lines = renderPlan(plan, (_, line) => line.replace(/ {2,}/g, ' ')).split('\n').filter(Boolean);
+  const more = lines.length - NAMED_ACTIONS;
+  return more <= 0 ? lines : [...lines.slice(0, NAMED_ACTIONS), `and ${String(more)} more`];
+}
+
+/** What is enforced now, and for which policies there is no cgroup yet. */
+export function enforced(id: number, { state, program }: Outcome) {
   const policies = program?.names.policies ?? [];
-  const waiting = waitingPolicies(policies, state.attachments.map((attachment) => attachment.policy));
+  const owners = state.attachments.map((attachment) => attachment.policy);
+  const waiting = policies.filter((_, index) => !owners.includes(index + 1)).map(({ name }) => name);
   return {
     reconcile: id,
     generation: state.generation,
@@ -43,12 +145,4 @@ function enforced(id: number, { state, program }: Outcome) {
     cgroups: state.attachments.length,
     ...(waiting.length === 0 ? {} : { waiting }),
   };
-}
-
-/** Policies that no cgroup belongs to yet, by name. */
-function waitingPolicies(
-  policies: readonly { readonly name: string }[],
-  owners: readonly number[],
-): string[] {
-  return policies.filter((_, index) => !owners.includes(index + 1)).map(({ name }) => name);
 }

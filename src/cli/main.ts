@@ -9,6 +9,7 @@ import { diagnosticsToJson, renderDiagnostic } from '../policy/render.js';
 import type { Verb } from './command.js';
 import { apply } from './verbs/apply.js';
 import { check } from './verbs/check.js';
+import { confirm } from './verbs/confirm.js';
 import { diff } from './verbs/diff.js';
 import { down } from './verbs/down.js';
 import { events } from './verbs/events.js';
@@ -20,7 +21,7 @@ import { status } from './verbs/status.js';
 import type { World } from './world.js';
 
 /** Nouns show, verbs change. */
-export const VERBS: readonly Verb[] = [check, diff, apply, run, status, show, events, explain, exec, down];
+export const VERBS: readonly Verb[] = [check, diff, apply, confirm, run, status, show, events, explain, exec, down];
 
 /** Exit code for everything that is neither an answer nor a wrong policy. */
 const TROUBLE = 2;
@@ -46,10 +47,26 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : TROUBLE;
-    if (!(error instanceof CgfwError)) throw error;
-    report(world, error, argv.includes('--json') ? 'json' : 'text');
-    return error.code === 'invalid-policy' && argv[0] === 'check' ? 1 : TROUBLE;
+    report(world, error instanceof CgfwError ? error : unexpected(error), wantsJson(argv) ? 'json' : 'text');
+    return TROUBLE;
   }
+}
+
+/** What follows `--`, or the command of exec, is not ours. */
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return argv[0] !== 'exec' && (end < 0 ? argv : argv.slice(0, end)).includes('--json');
+}
+
+/** A refusal of the system that nobody foresaw, or a bug: never a bare stack trace. */
+function unexpected(error: unknown): CgfwError {
+  const { code, message, stack } = (error instanceof Error ? error : new Error(String(error))) as NodeJS.ErrnoException;
+  const isSystem = code !== undefined && /^E[A-Z]+$/.test(code);
+  return new CgfwError(isSystem ? message : `a bug in cgfw: ${stack ?? message}`, {
+    code: 'kernel',
+    fix: isSystem ? 'see whether that path can be used as root' : 'report this with the command line and the policy',
+    cause: error,
+  });
 }
 
 function addVerb(program: Command, verb: Verb, world: World, done: (code: number) => void): void {

@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { CgfwError } from '../base/error.js';
 import { guardsOf } from '../agent/guard.js';
-import type { Options as ReconcileOptions } from '../agent/reconcile.js';
+import type { ProspectOptions } from '../agent/prospect.js';
 import { BPF_FS_MAGIC, mountBpffs, statfsType } from '../kernel/native.js';
 import { findPlace } from '../kernel/place.js';
 import type { Place } from '../kernel/place.js';
@@ -73,6 +73,6 @@ export function invalidPolicy(reading: Reading): CgfwError {
   });
 }
 
-export function guardsFor(reading: Reading | null, force: 'force' | 'guarded'): ReconcileOptions {
+export function guardsFor(reading: Reading | null, force: 'force' | 'guarded'): ProspectOptions {
   return { guards: force === 'force' || reading === null ? [] : guardsOf(reading.sets) };
 }

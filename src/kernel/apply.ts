@@ -65,8 +65,12 @@ export async function applyActions(place: Place, input: ApplyInput): Promise<Fai
   return failures;
 }
 
+/**
+ * A link that still runs old programs, or an owner that is not assigned aside,
+ * would meet a mixture after the switch: those failures end the plan before it.
+ */
 function isPerCgroup(action: Action): boolean {
-  return action.op === 'attach' || action.op === 'update' || action.op === 'assign';
+  return action.op === 'attach' || (action.op === 'assign' && action.slot === 'active');
 }
 
 async function runAction(

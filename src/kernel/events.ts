@@ -10,9 +10,21 @@ const BUSY_MS = 5;
 const QUIET_MS = 50;
 
 export interface EventStream {
+  /** Kernel id of the ring. */
+  readonly ringId: number;
   /** Reads what is waiting now. */
   drain(): void;
   close(): void;
+}
+
+/** Kernel id of the ring that is loaded now. */
+export function eventRingId(place: Place): number {
+  const map = openPinnedMap(join(place.pinRoot, 'shared', 'events'));
+  try {
+    return map.info.id;
+  } finally {
+    map.close();
+  }
 }
 
 /**
@@ -37,6 +49,7 @@ export function streamEvents(place: Place, onEvents: (events: RawEvent[]) => voi
   };
   timer = setTimeout(read, BUSY_MS);
   return {
+    ringId: map.info.id,
     drain: () => {
       while (ring.consume() > 0);
     },

@@ -10,11 +10,12 @@ import type { Capacity } from '../compile/tables.js';
 import { COUNTER_MAPS, SHARED_MAPS, TABLE_MAPS } from './maps.js';
 import { openObject, probeProgramType } from './native.js';
 import type { BpfMap, BpfObject } from './native.js';
-import { removePin } from './pins.js';
+import { listSets, removePin } from './pins.js';
 import type { Place } from './place.js';
 import { openCurrentSet } from './set.js';
 import type { LoadedSet, ProgramName } from './set.js';
 import { readSlot, writeSlot } from './slot.js';
+import { readTrial } from './trial.js';
 
 const ABI_VERSION = 1;
 const RING_HALF_BYTES = 4 << 20;
@@ -46,12 +47,13 @@ export async function loadSet(place: Place, wanted: ProgramSet): Promise<void> {
   const current = openCurrentSet(place.pinRoot);
   const objects: BpfObject[] = [];
   try {
-    const name = `${String((current?.name.number ?? 0) + 1)}-${wanted.build}`;
+    const last = listSets(place.pinRoot).at(-1)?.number ?? 0;
+    const name = `${String(last + 1)}-${wanted.build}`;
     prepareFolders(place, `tmp-${name}`);
     const capacity = current === null ? wanted.capacity : atLeast(wanted.capacity, current.capacity);
     const maps = await loadObjects(place, capacity, current, objects);
     if (current === null) beginControl(maps['control']);
-    else carryOver(current, maps, capacity);
+    else carryOver(place, current, maps, capacity);
     pinSet(place, `tmp-${name}`, maps, objects, current);
     renameSync(join(place.pinRoot, `tmp-${name}`), join(place.pinRoot, `set-${name}`));
   } finally {
@@ -119,12 +121,17 @@ function beginControl(control: BpfMap | undefined): void {
   control?.write(0, new Uint8Array(view.buffer));
 }
 
-/** Copies the generation in force, and the counters where their map is a new one. */
-function carryOver(current: LoadedSet, maps: MapsByName, capacity: Capacity): void {
+/**
+ * Copies the generation in force, the one before it where that may come back,
+ * and the counters where their map is a new one.
+ */
+function carryOver(place: Place, current: LoadedSet, maps: MapsByName, capacity: Capacity): void {
   const { generation } = current;
   const tables = maps as unknown as Parameters<typeof writeSlot>[0];
-  if (generation !== 0) {
-    writeSlot(tables, capacity, generation, readSlot(current.maps, current.capacity, generation));
+  const trial = readTrial(place);
+  const before = trial?.generation === generation && trial.previous !== 0 ? [trial.previous] : [];
+  for (const each of generation === 0 ? [] : [...before, generation]) {
+    writeSlot(tables, capacity, each, readSlot(current.maps, current.capacity, each));
   }
   const { counters } = maps;
   if (counters === undefined || counters === current.maps.counters) return;

@@ -1,6 +1,6 @@
 // One writer at a time; readers never wait. Locks end with their process.
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CgfwError } from '../base/error.js';
 import { lockFile } from './native.js';
@@ -26,4 +26,23 @@ export async function lockWriter(place: Place, deadlineMs = 10_000): Promise<Fil
 export function lockEvents(place: Place): FileLock | null {
   mkdirSync(place.runDir, { recursive: true, mode: 0o755 });
   return lockFile(join(place.runDir, 'events.lock'), 'exclusive', 'try');
+}
+
+/** The process that holds an exclusive lock on a file, without taking it; null when none does. */
+export function lockHolder(path: string): number | null {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return null;
+  for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {
+    const [, kind, , mode, pid, file] = line.trim().split(/\s+/);
+    if (kind === 'FLOCK' && mode === 'WRITE' && file === deviceOf(stats.dev, stats.ino)) return Number(pid);
+  }
+  return null;
+}
+
+/** As /proc/locks writes it: major and minor number in hex, inode in decimal. */
+function deviceOf(dev: number, inode: number): string {
+  const hex = (number: number): string => number.toString(16).padStart(2, '0');
+  const major = (dev >>> 8) & 0xfff;
+  const minor = (dev & 0xff) | ((dev >>> 12) & 0xfff00);
+  return `${hex(major)}:${hex(minor)}:${String(inode)}`;
 }

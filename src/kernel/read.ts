@@ -1,44 +1,58 @@
 // The kernel is the only database: what is in force, read back through the pins.
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CgfwError } from '../base/error.js';
 import type { Program } from '../compile/program.js';
 import { compareAttachments, HOOKS, NOTHING } from '../compile/state.js';
 import type { Attachment, Cgroup, Hook, State } from '../compile/state.js';
-import { listLinks } from './native.js';
+import { isErrno, listLinks, probeProgramType } from './native.js';
 import { readOwner } from './owners.js';
-import { entriesOf, listSets, listUnfinished, parseLinkName } from './pins.js';
+import { listSets, listUnfinished, parseLinkName } from './pins.js';
 import type { Place } from './place.js';
-import { LoadedSet } from './set.js';
+import { openCurrentSet } from './set.js';
+import type { LoadedSet } from './set.js';
 import { readSlot } from './slot.js';
 
-/** Reads what is loaded. `cgroups` gives the attachments their paths. */
+/**
+ * Reads what is loaded. `cgroups` gives the attachments their paths. Where pins
+ * were removed behind our back, what hangs on them counts as not there: the plan
+ * makes it anew and moves the links over.
+ */
 export function readState(
   place: Place,
   cgroups: readonly Cgroup[],
   depth: 'whole' | 'names-only' = 'whole',
 ): State {
-  const sets = listSets(place.pinRoot);
-  const name = sets.at(-1);
+  const set = openCurrentSet(place.pinRoot);
+  const sets = listSets(place.pinRoot).map(({ folder }) => folder);
   const unfinished = listUnfinished(place.pinRoot);
-  if (name === undefined) {
-    const strays = entriesOf(join(place.pinRoot, 'links')).map((link) => `links/${link}`);
-    return { ...NOTHING, leftovers: [...unfinished, ...strays].sort() };
+  if (set === null) {
+    const links = readLinks(place, null, cgroups, 0);
+    return { ...NOTHING, attachments: links.attachments, leftovers: [...unfinished, ...sets, ...links.dead].sort() };
   }
-  const set = new LoadedSet(place.pinRoot, name);
   try {
-    const { generation } = set;
+    const { generation, name } = set;
     const links = readLinks(place, set, cgroups, generation);
+    const build = isComplete(place, name.folder) ? name.build : INCOMPLETE;
     return {
-      programs: { folder: name.folder, build: name.build, capacity: set.capacity },
+      programs: { folder: name.folder, build, capacity: set.capacity },
       generation,
       program: readProgram(set, generation, depth),
       attachments: links.attachments,
-      leftovers: [...unfinished, ...sets.slice(0, -1).map((old) => old.folder), ...links.dead].sort(),
+      leftovers: [...unfinished, ...sets.filter((folder) => folder !== name.folder), ...links.dead].sort(),
     };
   } finally {
     set.close();
   }
+}
+
+/** The build of a set that lacks programs: no other is like it, so that all are loaded anew. */
+const INCOMPLETE = 'incomplete';
+
+function isComplete(place: Place, folder: string): boolean {
+  const has = (program: string): boolean => existsSync(join(place.pinRoot, folder, program));
+  return HOOKS.every(has) && (has('explain') || !probeProgramType('syscall'));
 }
 
 /**
@@ -61,11 +75,12 @@ interface Links {
   readonly dead: string[];
 }
 
-function readLinks(place: Place, set: LoadedSet, cgroups: readonly Cgroup[], generation: number): Links {
+function readLinks(place: Place, set: LoadedSet | null, cgroups: readonly Cgroup[], generation: number): Links {
   const dead: string[] = [];
   const byId = new Map<number, { hooks: Hook[]; outdated: Hook[] }>();
-  const current = new Map(HOOKS.map((hook) => [hook, set.program(hook).info.id]));
-  for (const link of listLinks(join(place.pinRoot, 'links'))) {
+  const current = new Map(HOOKS.map((hook) => [hook, programId(set, hook)]));
+  const folder = join(place.pinRoot, 'links');
+  for (const link of existsSync(folder) ? listLinks(folder) : []) {
     const parsed = parseLinkName(link.name);
     if (parsed === null || link.error !== undefined || Number(link.cgroupId) !== parsed.id) {
       dead.push(`links/${link.name}`);
@@ -81,9 +96,19 @@ function readLinks(place: Place, set: LoadedSet, cgroups: readonly Cgroup[], gen
   const attachments = [...byId].map(([id, { hooks, outdated }]) => ({
     id,
     path: paths.get(id) ?? `#${String(id)}`,
-    policy: generation === 0 ? 0 : (readOwner(set.maps.owners, id, generation & 1) ?? 0),
+    policy: set === null || generation === 0 ? 0 : (readOwner(set.maps.owners, id, generation & 1) ?? 0),
     hooks: inOrder(hooks),
     outdated: inOrder(outdated),
   }));
   return { attachments: attachments.sort(compareAttachments), dead };
+}
+
+/** null: its pin is gone. */
+function programId(set: LoadedSet | null, hook: Hook): number | null {
+  try {
+    return set === null ? null : set.program(hook).info.id;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return null;
+    throw error;
+  }
 }

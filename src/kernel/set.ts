@@ -5,7 +5,7 @@ import type { Hook } from '../compile/state.js';
 import type { Capacity } from '../compile/tables.js';
 import { COUNTER_MAPS, SHARED_MAPS, TABLE_MAPS } from './maps.js';
 import type { MapName } from './maps.js';
-import { openPinnedMap, openPinnedProgram } from './native.js';
+import { isErrno, openPinnedMap, openPinnedProgram } from './native.js';
 import type { BpfMap, BpfProgram } from './native.js';
 import { listSets } from './pins.js';
 import type { SetName } from './pins.js';
@@ -24,9 +24,7 @@ export class LoadedSet {
   constructor(pinRoot: string, name: SetName) {
     this.name = name;
     this.#folder = join(pinRoot, name.folder);
-    const shared = SHARED_MAPS.map((map) => [map, openPinnedMap(join(pinRoot, 'shared', map))]);
-    const own = [...COUNTER_MAPS, ...TABLE_MAPS].map((map) => [map, openPinnedMap(join(this.#folder, map))]);
-    this.maps = Object.fromEntries([...shared, ...own]) as Record<MapName, BpfMap>;
+    this.maps = openMaps(pinRoot, name.folder);
     this.capacity = capacityOf(this.maps);
   }
 
@@ -50,10 +48,34 @@ export class LoadedSet {
   }
 }
 
-/** The current set, or null when nothing is loaded. */
+/**
+ * The current set; null when nothing is loaded, or when somebody removed pins of
+ * its maps: what it says can then not be read any more.
+ */
 export function openCurrentSet(pinRoot: string): LoadedSet | null {
-  const name = listSets(pinRoot).at(-1);
-  return name === undefined ? null : new LoadedSet(pinRoot, name);
+  for (;;) {
+    const name = listSets(pinRoot).at(-1);
+    if (name === undefined) return null;
+    try {
+      return new LoadedSet(pinRoot, name);
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw error;
+      // Readers take no lock: the set may have been replaced while we opened it.
+      if (listSets(pinRoot).at(-1)?.folder === name.folder) return null;
+    }
+  }
+}
+
+function openMaps(pinRoot: string, folder: string): Readonly<Record<MapName, BpfMap>> {
+  const maps: Partial<Record<MapName, BpfMap>> = {};
+  try {
+    for (const map of SHARED_MAPS) maps[map] = openPinnedMap(join(pinRoot, 'shared', map));
+    for (const map of [...COUNTER_MAPS, ...TABLE_MAPS]) maps[map] = openPinnedMap(join(pinRoot, folder, map));
+    return maps as Record<MapName, BpfMap>;
+  } catch (error) {
+    for (const map of Object.values(maps)) map.close();
+    throw error;
+  }
 }
 
 function capacityOf(maps: Readonly<Record<MapName, BpfMap>>): Capacity {

@@ -38,8 +38,11 @@ function loads(desired: State, loaded: State): Action[] {
   const reason = loadReason(desired.programs, loaded.programs);
   const set = desired.programs;
   const load: Action[] = reason === null ? [] : [{ op: 'load', target: 'programs', reason, set }];
+  const wanted = byId(desired.attachments);
   const updates = loaded.attachments.flatMap((attachment): Action[] => {
-    const hooks = reason === null ? attachment.outdated : attachment.hooks;
+    const tolerated = wanted.get(attachment.id)?.outdated ?? [];
+    const outdated = attachment.outdated.filter((hook) => !tolerated.includes(hook));
+    const hooks = reason === null ? outdated : attachment.hooks;
     if (hooks.length === 0) return [];
     return [{ op: 'update', target: attachment.path, id: attachment.id, hooks }];
   });
@@ -130,7 +133,8 @@ function detaches(desired: State, loaded: State): Action[] {
 function sweeps(desired: State, loaded: State): Action[] {
   const replaced = loads(desired, loaded).some((action) => action.op === 'load');
   const old = replaced && loaded.programs !== null ? [loaded.programs.folder] : [];
-  return [...old, ...loaded.leftovers].map((pin): Action => ({ op: 'sweep', target: pin }));
+  const useless = loaded.leftovers.filter((pin) => !desired.leftovers.includes(pin));
+  return [...old, ...useless].map((pin): Action => ({ op: 'sweep', target: pin }));
 }
 
 function byId(attachments: readonly Attachment[]): Map<number, Attachment> {

@@ -49,6 +49,8 @@ export interface Status {
   readonly enforcing: boolean;
   readonly asDeclared: boolean;
   readonly notes: readonly string[];
+  /** A policy that is undone unless cgfw confirm follows. */
+  readonly trial: { readonly seconds: number } | null;
   readonly policies: readonly StatusPolicy[];
   readonly interfaces: readonly never[];
   readonly maps: readonly StatusMap[];

@@ -1,9 +1,10 @@
 // Says when a policy file, or a set file it names, may have changed.
 
 import { watch } from 'chokidar';
+import { FolderWatch, placesOf } from './folder-watch.js';
 
 /** Writers pause between writes of one change; this long a pause means they are done. */
-const SETTLE_MS = 50;
+const SETTLE_MS = 40;
 /** A file that never settles is read anyway. */
 const PATIENCE_MS = 1000;
 
@@ -37,6 +38,7 @@ export function watchFiles(onSettled: () => void, onError: (error: unknown) => v
   };
   watcher.on('all', changed);
   watcher.on('error', onError);
+  const folders = new FolderWatch(changed, onError);
 
   return {
     setFiles: (files) => {
@@ -47,9 +49,12 @@ export function watchFiles(onSettled: () => void, onError: (error: unknown) => v
       if (removed.length > 0) watcher.unwatch(removed);
       for (const file of added) watched.add(file);
       for (const file of removed) watched.delete(file);
+      // What happened before there was a watch, nobody told us.
+      if (folders.set(files.flatMap(placesOf)) === 'grown') changed();
     },
     close: async () => {
       clearTimeout(settle);
+      folders.close();
       await watcher.close();
     },
   };

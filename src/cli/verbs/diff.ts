@@ -1,4 +1,4 @@
-import { prospect } from '../../agent/reconcile.js';
+import { prospect } from '../../agent/prospect.js';
 import { planToJson, renderPlan, renderSummary } from '../../plan/render.js';
 import { CGROUP_ROOT_OPTION, JSON_OPTION, POLICY_ARGUMENT, printJson } from '../command.js';
 import type { Verb } from '../command.js';

@@ -1,9 +1,12 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { EventNaming } from '../../agent/naming.js';
 import { eventSocket } from '../../agent/publish.js';
+import type { Published } from '../../agent/publish.js';
 import { CgfwError } from '../../base/error.js';
 import { streamEvents } from '../../kernel/events.js';
 import { lockEvents } from '../../kernel/lock.js';
@@ -11,10 +14,16 @@ import type { Place } from '../../kernel/place.js';
 import { openCurrentSet } from '../../kernel/set.js';
 import { renderEvent } from '../../report/verdict.js';
 import type { VerdictEvent } from '../../report/verdict.js';
-import { CGROUP_ROOT_OPTION, textOption } from '../command.js';
-import type { Options, Verb } from '../command.js';
-import { whenAborted } from '../world.js';
+import { CGROUP_ROOT_OPTION } from '../command.js';
+import type { Verb } from '../command.js';
+import { eventFilter, eventLimit } from '../event-filter.js';
 import { kernelPlace } from '../prepare.js';
+import type { World } from '../world.js';
+import { whenAborted } from '../world.js';
+
+/** An agent that was just ended is often started again at once. */
+const RETURN_MS = 2000;
+const RETURN_LOOK_MS = 100;
 
 export const events: Verb = {
   name: 'events',
@@ -35,60 +44,87 @@ export const events: Verb = {
   ],
   exits: '0, 2 trouble',
   run: async (world, _args, options) => {
+    const isWanted = eventFilter(options);
+    const limit = eventLimit(options);
     const place = kernelPlace(world, options);
-    const limit = Number(textOption(options, 'count') ?? Infinity);
     const done = new AbortController();
     let shown = 0;
     const show = (event: VerdictEvent): void => {
-      if (done.signal.aborted || !isWanted(event, options)) return;
+      if (done.signal.aborted || !isWanted(event)) return;
       world.stdout(options['json'] === true ? `${JSON.stringify(event)}\n` : `${renderEvent(event)}\n`);
       if (++shown >= limit) done.abort();
     };
     void whenAborted(world.stop).then(() => done.abort());
-    if (!(await followAgent(place, show, done.signal))) await followRing(place, show, done.signal);
+    await follow(world, place, show, done.signal);
     return 0;
   },
 };
 
-function isWanted(event: VerdictEvent, options: Options): boolean {
-  const policy = textOption(options, 'policy');
-  const cgroup = textOption(options, 'cgroup');
-  const verdict = textOption(options, 'verdict');
-  const address = textOption(options, 'address');
-  if (policy !== undefined && event.policy !== policy) return false;
-  if (verdict !== undefined && event.verdict !== verdict) return false;
-  if (address !== undefined && event.src !== address && event.dst !== address) return false;
-  if (cgroup === undefined) return true;
-  return event.cgroup === cgroup || event.cgroup?.startsWith(`${cgroup}/`) === true;
+type Show = (event: VerdictEvent) => void;
+
+/** From the agent while there is one, which holds the ring; else straight from the kernel. */
+async function follow(world: World, place: Place, show: Show, stop: AbortSignal): Promise<void> {
+  let agent = await connectAgent(place);
+  if (agent === null) return await followRing(place, show, stop);
+  while (agent !== null) {
+    await followAgent(world, agent, show, stop);
+    if (stop.aborted) return;
+    world.stderr('cgfw: the agent has ended; its events wait for it to return, or for us\n');
+    agent = await awaitAgent(place, stop);
+  }
+  if (!stop.aborted) await followRing(place, show, stop);
 }
 
-/** From a running agent, which holds the ring; false when there is none. */
-async function followAgent(place: Place, show: (event: VerdictEvent) => void, stop: AbortSignal): Promise<boolean> {
+async function connectAgent(place: Place): Promise<Socket | null> {
   const path = eventSocket(place);
-  if (!existsSync(path)) return false;
+  if (!existsSync(path)) return null;
   const socket = connect(path);
   try {
     await once(socket, 'connect');
+    return socket;
   } catch {
-    return false; // A socket that a killed agent left behind.
+    return null; // A socket that a killed agent left behind.
   }
-  void whenAborted(stop).then(() => socket.destroy());
-  try {
-    for await (const line of createInterface({ input: socket })) show(JSON.parse(line) as VerdictEvent);
-  } catch (error) {
-    if (!stop.aborted) throw error;
-  }
-  return true;
 }
 
-/** Straight from the kernel, when no agent runs. */
-async function followRing(place: Place, show: (event: VerdictEvent) => void, stop: AbortSignal): Promise<void> {
+async function awaitAgent(place: Place, stop: AbortSignal): Promise<Socket | null> {
+  const end = performance.now() + RETURN_MS;
+  while (performance.now() < end && !stop.aborted) {
+    const socket = await connectAgent(place);
+    if (socket !== null) return socket;
+    await delay(RETURN_LOOK_MS, undefined, { signal: stop }).catch(() => undefined);
+  }
+  return null;
+}
+
+async function followAgent(world: World, socket: Socket, show: Show, stop: AbortSignal): Promise<void> {
+  const leave = (): void => void socket.destroy();
+  if (stop.aborted) leave();
+  stop.addEventListener('abort', leave, { once: true });
+  try {
+    for await (const line of createInterface({ input: socket })) {
+      const published = JSON.parse(line) as Published;
+      if ('lost' in published) world.stderr(`cgfw: we were too slow: ${String(published.lost)} events are missing here\n`);
+      else show(published);
+    }
+  } catch (error) {
+    if (!stop.aborted && (error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
+  } finally {
+    stop.removeEventListener('abort', leave);
+    leave();
+  }
+}
+
+async function followRing(place: Place, show: Show, stop: AbortSignal): Promise<void> {
   const set = openCurrentSet(place.pinRoot);
   if (set === null) throw new CgfwError('no policy is loaded', { code: 'not-loaded', fix: 'load one: cgfw apply' });
   set.close();
   const lock = lockEvents(place);
   if (lock === null) {
-    throw new CgfwError('another process reads the events', { code: 'locked', fix: 'end the other cgfw events first, or start the agent: it serves any number of readers' });
+    throw new CgfwError('another cgfw events reads the events already', {
+      code: 'locked',
+      fix: 'end it first, or start the agent (cgfw run): it serves any number of readers',
+    });
   }
   const naming = new EventNaming(place);
   naming.refresh();

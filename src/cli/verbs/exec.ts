@@ -1,6 +1,7 @@
 import { accessSync, constants, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { prospect, reconcile } from '../../agent/reconcile.js';
+import { prospect } from '../../agent/prospect.js';
+import { reconcile } from '../../agent/reconcile.js';
 import { CgfwError } from '../../base/error.js';
 import { exec as replaceProcess } from '../../kernel/native.js';
 import type { Place } from '../../kernel/place.js';
