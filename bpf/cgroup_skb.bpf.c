@@ -153,7 +153,16 @@ static __always_inline void log_packet(struct __sk_buff *skb, const struct view 
 	submit_event(event, view->head);
 }
 
-static __always_inline int refuse(const struct packet *packet, __u32 action, __u32 direction)
+/* Raw sockets send TCP segments too, but wait for no answer. */
+static __always_inline int is_raw(struct bpf_sock *sk)
+{
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	return sk && sk->type == SOCK_RAW;
+}
+
+static __always_inline int refuse(struct __sk_buff *skb, const struct packet *packet,
+				  __u32 action, __u32 direction)
 {
 	if (direction == INGRESS)
 		return FAIL;
@@ -161,7 +170,7 @@ static __always_inline int refuse(const struct packet *packet, __u32 action, __u
 	 * TCP takes 0 for loss and retries for minutes, and reports 2 as a
 	 * time-out within seconds; datagrams report 0 and never notice 2.
 	 */
-	if (packet->exchange == EXCHANGE_TCP)
+	if (packet->exchange == EXCHANGE_TCP && !is_raw(skb->sk))
 		return action == ACTION_REJECT ? DROP : FAIL;
 	return action == ACTION_REJECT ? FAIL : DROP;
 }
@@ -171,19 +180,24 @@ static __always_inline int filter(struct __sk_buff *skb, __u32 direction)
 	struct packet packet = {};
 	struct verdict verdict = {};
 	const struct direction *own;
+	__u32 unparsable;
 	struct view view;
 
 	if (!open_view(&view))
 		return PASS;
 	if (!view.policy)
 		return FAIL;
+	own = &view.policy->direction[direction];
+	unparsable = own->rule_base + own->unparsable_rule;
 	if (parse(skb, &packet) == 0) {
 		if (!judge(skb, &view, &packet, direction, &verdict))
 			return FAIL;
+		/* A later fragment, where a port would decide. */
+		if (packet.point >= POINT_PROTO && verdict.rule == unparsable)
+			count_fault(FAULT_UNPARSABLE);
 	} else {
 		count_fault(FAULT_UNPARSABLE);
-		own = &view.policy->direction[direction];
-		verdict.rule = own->rule_base + own->unparsable_rule;
+		verdict.rule = unparsable;
 		if (!take_rule(&view, &verdict))
 			return FAIL;
 	}
@@ -192,7 +206,7 @@ static __always_inline int filter(struct __sk_buff *skb, __u32 direction)
 		log_packet(skb, &view, &verdict, &packet, direction);
 	if (verdict.action == ACTION_ALLOW || verdict.audit)
 		return PASS;
-	return refuse(&packet, verdict.action, direction);
+	return refuse(skb, &packet, verdict.action, direction);
 }
 
 SEC("cgroup_skb/egress")

@@ -8,6 +8,8 @@ import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { main } from '../../src/cli/main.js';
 import type { World } from '../../src/cli/world.js';
+import { EventNaming } from '../../src/agent/naming.js';
+import { streamEvents } from '../../src/kernel/events.js';
 import { listCgroups } from '../../src/kernel/cgroups.js';
 import { findPlace } from '../../src/kernel/place.js';
 import type { Place } from '../../src/kernel/place.js';
@@ -97,6 +99,26 @@ export class Sandbox {
   async json(...argv: readonly string[]): Promise<Record<string, unknown>> {
     const { stdout } = await this.cgfw(...argv, '--json');
     return JSON.parse(stdout) as Record<string, unknown>;
+  }
+
+  /**
+   * Follows verdicts as `cgfw events` shows them, from now on. The function returned
+   * ends it, after everything that happened before has been shown.
+   */
+  follow(onEvent: (event: Record<string, unknown>) => void): () => void {
+    const naming = new EventNaming(this.place);
+    naming.refresh();
+    let isPast = true;
+    const stream = streamEvents(this.place, (raw) => {
+      if (isPast) return;
+      for (const event of raw) onEvent({ ...naming.describe(event), generation: event.generation });
+    });
+    stream.drain();
+    isPast = false;
+    return () => {
+      stream.drain();
+      stream.close();
+    };
   }
 
   /** A process in a cgroup of this sandbox; ended with it. */

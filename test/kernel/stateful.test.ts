@@ -1,0 +1,167 @@
+// Rules decide who may begin a conversation; what belongs to it passes, for as long as they allow that.
+
+import t from 'tap';
+import {
+  BLOCKED, echoReply, echoRequest, IPV4, IPV6, listen, makeScene, OPEN, pingSocket, receive, WAYS,
+} from './traffic.js'; // prettier-ignore
+import type { Scene, Way } from './traffic.js';
+import type { Puppet, PuppetSocket } from './puppet.js';
+import { Sandbox } from './sandbox.js';
+
+const CLIENT = { egress: { default: 'allow' }, ingress: { default: 'drop' } };
+const strictClient = (to: unknown): object => ({
+  egress: { default: 'reject', rules: [{ action: 'allow', to }] },
+  ingress: { default: 'drop' },
+});
+const PORT = 40443;
+const serverOnly = (from: unknown, action = 'allow'): object => ({
+  egress: { default: 'reject' },
+  ingress: { default: 'drop', rules: [{ action, from, ports: [PORT] }] },
+});
+
+function scene(t: { teardown: (end: () => Promise<void>) => void }): Scene {
+  const made = makeScene(new Sandbox());
+  t.teardown(made.close);
+  return made;
+}
+
+interface Pair {
+  readonly client: PuppetSocket;
+  readonly server: PuppetSocket;
+}
+
+async function connectPair(client: Puppet, way: Way, listener: { server: PuppetSocket; port: number }): Promise<Pair> {
+  const socket = await client.socket(way.family);
+  await socket.do('connect', [way.blocked, listener.port]);
+  return { client: socket, server: await listener.server.accept() };
+}
+
+/** What arrives of a message each way: `both`, or which direction fails. */
+async function talk({ client, server }: Pair): Promise<string> {
+  await client.do('send', { bytes: 'ping' });
+  if ((await server.try('recv', 4)) !== 'ok') return 'nothing reaches the server';
+  await server.do('send', { bytes: 'pong' });
+  return (await client.try('recv', 4)) === 'ok' ? 'both' : 'nothing reaches the client';
+}
+
+t.test('a client under default-deny ingress', async (t) => {
+  const { inside, outside, apply } = scene(t);
+  const listener = await listen(outside);
+  for (const [name, policy] of [['open egress', CLIENT], ['one egress rule', strictClient([...BLOCKED, ...OPEN])]] as const) {
+    await apply(policy);
+    for (const way of WAYS) {
+      await t.test(`with ${name} hears the answers over ${way.name}`, async (t) => {
+        t.equal(await talk(await connectPair(inside, way, listener)), 'both');
+        const peer = await outside.socket(way.family, 'SOCK_DGRAM');
+        await peer.do('bind', [way.blocked, 0]);
+        const socket = await inside.socket(way.family, 'SOCK_DGRAM');
+        await socket.do('connect', [way.blocked, await peer.port()]);
+        await socket.do('send', { bytes: 'ping' });
+        const [, from] = (await peer.do('recvfrom', 64)) as [string, [string, number]];
+        await peer.do('sendto', { bytes: 'pong' }, [from[0], from[1]]);
+        t.equal(await socket.do('recv', 64), 'pong');
+      });
+    }
+    for (const way of [IPV4, IPV6]) {
+      await t.test(`with ${name} hears the answers to ping over ${way.name}`, async (t) => {
+        const socket = await pingSocket(inside, way);
+        await socket.do('sendto', echoRequest(way, 7), [way.blocked, 0]);
+        t.equal(await echoReply(socket), 7);
+        await socket.do('sendto', echoRequest(way, 8), [way.open, 0]);
+        t.equal(await echoReply(socket), 8);
+      });
+    }
+    await t.test(`with ${name} hears fifty peers that one socket asked, and nobody else`, async (t) => {
+      const socket = await inside.socket('AF_INET', 'SOCK_DGRAM');
+      await socket.do('bind', ['127.1.2.4', 0]);
+      const port = await socket.port();
+      const stranger = await outside.socket('AF_INET', 'SOCK_DGRAM');
+      await stranger.do('bind', ['127.1.2.3', 0]);
+      const peers: PuppetSocket[] = [];
+      for (let i = 0; i < 50; i++) {
+        const one = await outside.socket('AF_INET', 'SOCK_DGRAM');
+        await one.do('bind', ['127.1.2.3', 0]);
+        await socket.do('sendto', { bytes: 'hello' }, ['127.1.2.3', await one.port()]);
+        await one.do('recv', 64);
+        peers.push(one);
+      }
+      await stranger.do('sendto', { bytes: 'stranger' }, ['127.1.2.4', port]);
+      for (const [i, one] of peers.entries()) {
+        await one.do('sendto', { bytes: `answer ${String(i)}` }, ['127.1.2.4', port]);
+        t.equal(await socket.do('recv', 64), `answer ${String(i)}`);
+      }
+      const sameHost = peers[0]!;
+      await sameHost.do('sendto', { bytes: 'again' }, ['127.1.2.4', port]);
+      t.equal(await socket.do('recv', 64), 'again', 'as often as they like');
+      await stranger.do('close');
+    });
+  }
+
+  await t.test('hears what comes to a connected UDP socket that asked before the attachment', async (t) => {
+    await apply({});
+    const one = await outside.socket('AF_INET', 'SOCK_DGRAM');
+    await one.do('bind', ['127.1.2.3', 0]);
+    const socket = await inside.socket('AF_INET', 'SOCK_DGRAM');
+    await socket.do('connect', ['127.1.2.3', await one.port()]);
+    await socket.do('send', { bytes: 'question' });
+    const [, from] = (await one.do('recvfrom', 64)) as [string, [string, number]];
+    await apply(strictClient(BLOCKED));
+    await one.do('sendto', { bytes: 'answer' }, from);
+    t.equal(await socket.do('recv', 64), 'answer');
+    await apply(strictClient(OPEN));
+    await one.do('sendto', { bytes: 'forbidden' }, from);
+    await apply(strictClient(BLOCKED));
+    await one.do('sendto', { bytes: 'allowed again' }, from);
+    t.equal(await socket.do('recv', 64), 'allowed again');
+  });
+});
+
+t.test('a server that may begin nothing', async (t) => {
+  const { inside, outside, apply } = scene(t);
+  await apply(serverOnly('any'));
+  const listener = await listen(inside, PORT);
+  const receiver = await receive(inside, PORT);
+
+  for (const way of WAYS) {
+    await t.test(`answers several TCP clients over ${way.name}`, async (t) => {
+      const pairs: Pair[] = [];
+      for (let i = 0; i < 5; i++) pairs.push(await connectPair(outside, way, listener));
+      for (const pair of pairs) t.equal(await talk(pair), 'both');
+    });
+    await t.test(`answers several UDP clients over ${way.name}, from whichever of its addresses`, async (t) => {
+      const clients: PuppetSocket[] = [];
+      for (let i = 0; i < 5; i++) {
+        const client = await outside.socket(way.family, 'SOCK_DGRAM');
+        await client.do('sendto', { bytes: `client ${String(i)}` }, [i % 2 === 0 ? way.blocked : way.open, PORT]);
+        clients.push(client);
+      }
+      for (const i of clients.keys()) {
+        const [said, from] = (await receiver.server.do('recvfrom', 64)) as [string, [string, number]];
+        t.equal(said, `client ${String(i)}`);
+        t.equal(await receiver.server.try('sendto', { bytes: `hello ${said}` }, [from[0], from[1]]), 'ok');
+      }
+      for (const [i, client] of clients.entries()) t.equal(await client.do('recv', 64), `hello client ${String(i)}`);
+    });
+  }
+
+  await t.test('is refused when it begins: TCP, UDP to strangers, other ports of its clients, ping', async (t) => {
+    const client = await outside.socket('AF_INET', 'SOCK_DGRAM');
+    await client.do('bind', ['127.1.2.3', 0]);
+    const port = await client.port();
+    await client.do('sendto', { bytes: 'hello' }, ['127.1.2.4', PORT]);
+    await receiver.server.do('recv', 64);
+    const answer = (to: number): Promise<string> => receiver.server.try('sendto', { bytes: 'x' }, ['::ffff:127.1.2.3', to]);
+    t.equal(await answer(port), 'ok');
+    t.equal(await answer(port === 65535 ? 65534 : port + 1), 'EPERM');
+    const fresh = await inside.socket('AF_INET', 'SOCK_DGRAM');
+    t.equal(await fresh.try('sendto', { bytes: 'x' }, ['127.1.2.3', port]), 'EPERM', 'another socket');
+    const connected = await inside.socket('AF_INET', 'SOCK_DGRAM');
+    await connected.do('connect', ['127.1.2.3', port]);
+    t.equal(await connected.try('send', { bytes: 'x' }), 'EPERM', 'a connected socket that nobody wrote to');
+    const stream = await inside.socket();
+    t.equal(await stream.try('connect', ['127.1.2.3', 1]), 'EPERM');
+    const ping = await pingSocket(inside, IPV4);
+    t.equal(await ping.try('sendto', echoRequest(IPV4, 1), ['127.1.2.3', 0]), 'EPERM');
+  });
+});
+
