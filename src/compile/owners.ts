@@ -1,6 +1,6 @@
 // Which policy owns which cgroup, and which cgroups need programs of their own.
 
-import { ownerOf } from '../policy/selector.js';
+import { ownerFinder } from '../policy/selector.js';
 import type { Cgroup } from './state.js';
 
 export interface OwnedCgroup extends Cgroup {
@@ -20,9 +20,10 @@ export function ownedCgroups(
   cgroups: readonly Cgroup[],
 ): OwnedCgroup[] {
   const owners = new Map<string, number>();
+  const ownerAt = ownerFinder(policies);
   for (const { path } of cgroups) {
-    const owner = ownerOf(policies, path);
-    if (owner !== undefined) owners.set(path, policies.indexOf(owner) + 1);
+    const owner = ownerAt(path);
+    if (owner >= 0) owners.set(path, owner + 1);
   }
   return cgroups.flatMap(({ id, path }) => {
     const policy = owners.get(path);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { matchesSelector, ownerOf, parseSelector } from '../../src/policy/selector.js';
+import { matchesSelector, ownerFinder, parseSelector } from '../../src/policy/selector.js';
 
 const name = fc
   .string({ unit: fc.constantFrom('a', 'b', '.', '-', '\\', '[', '+'), minLength: 1, maxLength: 4 })
@@ -36,6 +36,13 @@ function reference(text: string): RegExp {
             : `/${part}`;
   }
   return new RegExp(`^${pattern}$`, 'u');
+}
+
+function ownerOf<T extends { readonly cgroups: readonly string[] }>(
+  policies: readonly T[],
+  path: string,
+): T | undefined {
+  return policies[ownerFinder(policies)(path)];
 }
 
 t.test('a selector matches what its regular expression matches', async (t) => {
