@@ -6,6 +6,7 @@ import json
 import select
 import socket
 import sys
+import threading
 
 sockets = {}
 
@@ -54,6 +55,66 @@ def burst(sock, count, size, address):
     return results
 
 
+class Alternator:
+    """Tries two addresses in turn, as fast as possible, until it is stopped.
+
+    Policies let exactly one of them pass, so each attempt shows which policy it
+    met: the first address passes or the second fails (0), or the reverse (1).
+    """
+
+    def __init__(self, attempt):
+        self.attempt = attempt
+        self.met = [0, 0]
+        self.changes = 0
+        self.errors = {}
+        self.stopping = False
+        self.thread = threading.Thread(target=self.work)
+        self.thread.start()
+
+    def work(self):
+        turn, last = 0, None
+        while not self.stopping:
+            result = self.attempt(turn)
+            if result not in ("ok", "EPERM"):
+                self.errors[result] = self.errors.get(result, 0) + 1
+            met = turn ^ (result != "ok")
+            self.met[met] += 1
+            if last is not None and last != met:
+                self.changes += 1
+            last = met
+            turn ^= 1
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join()
+        return {"met": self.met, "changes": self.changes, "errors": self.errors}
+
+
+def attempt_send(sock, addresses):
+    def attempt(turn):
+        try:
+            sock.sendto(b"x", addresses[turn])
+            return "ok"
+        except OSError as error:
+            return errno.errorcode[error.errno]
+
+    return attempt
+
+
+def attempt_connect(_, addresses):
+    def attempt(turn):
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+            sock.setblocking(False)
+            result = errno.errorcode.get(sock.connect_ex(addresses[turn]), "ok")
+        return "ok" if result == "EINPROGRESS" else result
+
+    return attempt
+
+
+ATTEMPTS = {"send": attempt_send, "connect": attempt_connect}
+alternators = {}
+
+
 def run(command):
     op = command["op"]
     if op == "socket":
@@ -68,6 +129,12 @@ def run(command):
         return bool(select.select([sock], [], [], command["args"][0])[0])
     if op == "writable":
         return bool(select.select([], [sock], [], command["args"][0])[1])
+    if op == "alternate":
+        kind, addresses = command["args"]
+        alternators[command["socket"]] = Alternator(ATTEMPTS[kind](sock, given(addresses)))
+        return None
+    if op == "stop":
+        return alternators.pop(command["socket"]).stop()
     if op == "burst":
         return burst(sock, *[given(value) for value in command["args"]])
     arguments = [given(value) for value in command["args"]]
