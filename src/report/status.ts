@@ -2,6 +2,7 @@
 
 import type { Names, RuleName } from '../compile/program.js';
 import type { OwnedCgroup } from '../compile/owners.js';
+import { HOOKS } from '../compile/state.js';
 import type { State } from '../compile/state.js';
 import { matchesSelector } from '../policy/selector.js';
 
@@ -98,8 +99,10 @@ function statusCgroups(
 ): StatusCgroup[] {
   const owned = (state: State): State['attachments'] =>
     state.attachments.filter((attachment) => attachment.policy === index + 1);
-  const attached = new Map(owned(loaded).map((attachment) => [attachment.id, attachment]));
-  const cgroups: StatusCgroup[] = owned(loaded).map(({ path, id }) => ({ path, id, state: 'attached' }));
+  // With a hook missing a cgroup is not covered, whatever the others do.
+  const whole = owned(loaded).filter(({ hooks }) => HOOKS.every((hook) => hooks.includes(hook)));
+  const attached = new Set(whole.map(({ id }) => id));
+  const cgroups: StatusCgroup[] = whole.map(({ path, id }) => ({ path, id, state: 'attached' }));
   for (const attachment of owned(wanted)) {
     if (attached.has(attachment.id)) continue;
     const reason = measured.conflicts.get(attachment.path);

@@ -1,0 +1,71 @@
+// The classifier in the kernel against a slow first-match reference, on random policies and packets.
+
+import fc from 'fast-check';
+import t from 'tap';
+import { compile } from '../../src/compile/compile.js';
+import { desire } from '../../src/compile/desire.js';
+import type { RuleName } from '../../src/compile/program.js';
+import { applyActions } from '../../src/kernel/apply.js';
+import { ask } from '../../src/kernel/ask.js';
+import { readFaults } from '../../src/kernel/counters.js';
+import { buildOf } from '../../src/kernel/load.js';
+import { readState } from '../../src/kernel/read.js';
+import { openCurrentSet } from '../../src/kernel/set.js';
+import { diff } from '../../src/plan/diff.js';
+import type { Policy } from '../../src/policy/policy.js';
+import { arbitraryPacket, arbitraryPolicy } from '../compile/arbitrary.js';
+import { decide } from '../compile/reference.js';
+import type { Decider, Packet } from '../compile/reference.js';
+import { Sandbox } from './sandbox.js';
+
+const POLICIES = 60;
+const PACKETS = 500;
+
+t.test('the loaded classifier decides as the reference does', async (t) => {
+  const box = new Sandbox();
+  t.teardown(() => box.close());
+  const seed = Number(process.env['CGFW_TEST_SEED'] ?? Date.now() % 2 ** 31);
+  t.comment(`CGFW_TEST_SEED=${String(seed)}`);
+  const policies = fc.sample(arbitraryPolicy(), { numRuns: POLICIES, seed });
+  let cases = 0;
+  const deciders = new Map<string, number>();
+  for (const [number, policy] of policies.entries()) {
+    await load(box, policy);
+    const packets = fc.sample(arbitraryPacket(policy), { numRuns: PACKETS, seed: seed + number });
+    const set = openCurrentSet(box.place.pinRoot)!;
+    try {
+      const { rules } = compile(policy, new Map()).names;
+      for (const packet of packets) {
+        const expected = decide(policy, packet);
+        const answer = ask(set, { ...packet, policy: packet.policy + 1 });
+        const rule = rules[answer.rule]!;
+        if (!isSame(rule, packet, expected) || answer.action !== rule.action) {
+          t.fail('the kernel decides otherwise', { policy: number, packet, expected, answer, rule });
+          return;
+        }
+        deciders.set(rule.kind, (deciders.get(rule.kind) ?? 0) + 1);
+        cases++;
+      }
+      t.equal(readFaults(set).table, 0, 'no index leads outside the tables');
+    } finally {
+      set.close();
+    }
+  }
+  t.equal(cases, POLICIES * PACKETS);
+  t.comment(`${String(cases)} cases: ${JSON.stringify(Object.fromEntries(deciders))}`);
+  for (const kind of ['rule', 'default', 'unparsable']) t.ok((deciders.get(kind) ?? 0) > 100, `${kind} decides often enough`);
+});
+
+/** Puts a resolved policy into force for no cgroup at all. */
+async function load({ place }: Sandbox, policy: Policy): Promise<void> {
+  const loaded = readState(place, []);
+  const counters = new Map(loaded.program?.names.rules.map((rule) => [rule.key, rule.counter]));
+  const program = compile(policy, counters);
+  const desired = desire(program, { cgroups: [], build: buildOf(place) }, loaded);
+  await applyActions(place, { actions: diff(desired, loaded).actions, program, loaded: loaded.program });
+}
+
+function isSame(rule: RuleName, packet: Packet, expected: Decider): boolean {
+  if (rule.policy !== packet.policy || rule.direction !== packet.direction) return false;
+  return typeof expected === 'number' ? rule.kind === 'rule' && rule.index === expected : rule.kind === expected;
+}
