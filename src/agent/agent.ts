@@ -17,6 +17,7 @@ import type { FileLock } from '../kernel/native.js';
 import { reconcile } from './reconcile.js';
 import type { Outcome } from './reconcile.js';
 import { enforced, Storyteller } from './story.js';
+import { isLingering } from '../compile/state.js';
 import { pendingTrial, secondsLeft } from './trial.js';
 
 export interface AgentOptions {
@@ -33,6 +34,12 @@ export type Cause = 'start' | 'file' | 'cgroups' | 'reload' | 'resync' | 'retry'
 
 /** A cgroup that failed, or a lock that was held, is tried again after this long. */
 const RETRY_MS = 2000;
+/**
+ * A cgroup that was removed lets go of its links a little later, or when its last
+ * socket closes, and nobody is told: looked for after this long, then ever later.
+ */
+const FIRST_LINGER_MS = 50;
+const LAST_LINGER_MS = 10_000;
 /** While a policy is on trial, its end is looked for this often. */
 const TRIAL_MS = 500;
 
@@ -51,6 +58,8 @@ export class Agent {
   #resync: NodeJS.Timeout;
   #retry: NodeJS.Timeout | undefined;
   #trial: NodeJS.Timeout | undefined;
+  #linger: NodeJS.Timeout | undefined;
+  #lingerMs = FIRST_LINGER_MS;
   #sequence = 0;
   #isClosed = false;
 
@@ -65,7 +74,10 @@ export class Agent {
       () => this.mark('file'),
       (error) => log.error({ err: error }, 'watching the policy file failed; the resync goes on looking'),
     );
-    this.#cgroups = watchCgroups(place.cgroupRoot, () => this.mark('cgroups'));
+    this.#cgroups = watchCgroups(place.cgroupRoot, () => {
+      this.#lingerMs = FIRST_LINGER_MS;
+      this.mark('cgroups');
+    });
     if (this.#cgroups.unwatched > 0) {
       log.warn(
         { unwatched: this.#cgroups.unwatched, fix: 'raise fs.inotify.max_user_watches' },
@@ -117,11 +129,15 @@ export class Agent {
   }
 
   /** Whatever goes wrong is told and tried again: the agent lives on. */
-  async #reconcile(causes: readonly Cause[]): Promise<Outcome | null> {
+  async #reconcile(marked: readonly Cause[]): Promise<Outcome | null> {
     const id = ++this.#sequence;
+    let causes = marked;
     try {
       if (causes.includes('resync')) this.#cgroups.rescan();
-      const reading = causes.every((cause) => cause === 'cgroups') ? this.#lastReading : this.#look();
+      const before = this.#lastReading;
+      const reading = causes.every((cause) => cause === 'cgroups') ? before : this.#look();
+      // A change of the file that a resync found first is no drift of the kernel.
+      if (reading !== before && !causes.includes('file')) causes = [...causes, 'file'];
       const outcome = await reconcile(this.#options.place, this.#policy, { guards: guardsOf(reading?.sets ?? []) });
       this.#story.tellOutcome({ id, causes, outcome });
       this.#follow(outcome);
@@ -147,6 +163,14 @@ export class Agent {
     this.#events.follow(outcome.state);
     if (outcome.failures.length > 0) this.#retryLater();
     if (outcome.trial !== null) this.#awaitTrial();
+    clearTimeout(this.#linger);
+    if (outcome.state.attachments.some(isLingering)) this.#lookForTheEnd();
+    else this.#lingerMs = FIRST_LINGER_MS;
+  }
+
+  #lookForTheEnd(): void {
+    this.#linger = setTimeout(() => this.mark('cgroups'), this.#lingerMs);
+    this.#lingerMs = Math.min(2 * this.#lingerMs, LAST_LINGER_MS);
   }
 
   #retryLater(): void {
@@ -170,6 +194,7 @@ export class Agent {
     clearInterval(this.#resync);
     clearTimeout(this.#retry);
     clearTimeout(this.#trial);
+    clearTimeout(this.#linger);
     await this.#running;
     await this.#files.close();
     this.#cgroups.close();

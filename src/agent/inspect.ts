@@ -79,7 +79,7 @@ function describe(
 
 function notesOf(declared: Declared, { plan, held, loaded }: Prospect): string[] {
   const notes = held.map(({ set }) => `the new version of set ${set} is held back by its guard`);
-  if (loaded.program === null && loaded.attachments.length > 0) {
+  if (loaded.program === null && loaded.leftovers.some((pin) => pin.startsWith('links/'))) {
     notes.push('pins of ours are missing or damaged: programs are attached, but what they enforce cannot be read; cgfw apply mends that');
   }
   if (declared.trouble !== undefined) notes.push(declared.trouble);

@@ -14,6 +14,9 @@ import type { Held } from './guard.js';
 import { Once } from './once.js';
 import type { Outcome } from './reconcile.js';
 
+/** After these, a difference is no surprise. */
+const EXPLAINED: ReadonlySet<Cause> = new Set(['start', 'file', 'trial', 'retry']);
+
 /** Actions named in one log line; a longer plan is cut. */
 const NAMED_ACTIONS = 20;
 
@@ -27,6 +30,7 @@ export class Storyteller {
   readonly #log: Logger;
   readonly #once = new Once();
   #isFileBad = false;
+  #attached: ReadonlySet<number> = new Set();
 
   constructor(log: Logger) {
     this.#log = log;
@@ -63,17 +67,38 @@ export class Storyteller {
     const fields = enforced(id, outcome);
     this.#log.debug({ reconcile: id, causes, inStep: plan.inStep }, 'looked');
     if (plan.inStep) {
+      this.#attached = new Set(state.attachments.map((attachment) => attachment.id));
       if (causes.includes('start') && state.program !== null) {
         this.#log.info(fields, 'the loaded policy is in step; adopted as it is');
       }
       return;
     }
+    const isDrift = !causes.some((cause) => EXPLAINED.has(cause)) && this.#hasDrifted(plan);
+    this.#attached = new Set(state.attachments.map((attachment) => attachment.id));
     if (!hasEffect(outcome)) return;
     const detail = { ...fields, causes, changes: renderSummary(plan), actions: actionLines(plan) };
     const isSwitch = plan.actions.some((action) => action.op === 'switch');
-    if (causes.every((cause) => cause === 'resync')) this.#log.warn(detail, 'the kernel had drifted; repaired');
+    if (isDrift) this.#log.warn(detail, 'the kernel had drifted; repaired');
     else if (isSwitch) this.#log.info(detail, `policy in force as generation ${String(state.generation)}`);
     else this.#log.info(detail, 'attachments brought into step');
+  }
+
+  /** Only cgroups that come and go change a kernel that was in step. */
+  #hasDrifted(plan: Plan): boolean {
+    const isNew = (id: number): boolean => !this.#attached.has(id);
+    return plan.actions.some((action) => {
+      switch (action.op) {
+        case 'attach':
+        case 'assign':
+          return !isNew(action.id);
+        case 'detach':
+          return false;
+        case 'sweep':
+          return !action.target.startsWith('links/');
+        default:
+          return true;
+      }
+    });
   }
 
   #tellTrial(id: number, { trial }: Outcome): void {

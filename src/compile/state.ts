@@ -30,6 +30,11 @@ export interface Attachment {
   readonly outdated: readonly Hook[];
 }
 
+/** The cgroup was removed, and still has sockets or waits for the kernel to let go. */
+export function isLingering({ path }: Attachment): boolean {
+  return path.startsWith('#');
+}
+
 export interface State {
   readonly programs: ProgramSet | null;
   /** Generation number; differs between desired and loaded, never compared. */

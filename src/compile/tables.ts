@@ -32,6 +32,7 @@ export interface Capacity {
 
 /**
  * The text table begins with a header of u32 words: magic, generation, bytes of the
- * blob that follows, then the number of elements of each table in the order of TABLES.
+ * blob that follows, the number of elements of each table in the order of TABLES, the
+ * CRC-32 of their bytes.
  */
 export const TEXT_HEADER = 64;

@@ -1,7 +1,7 @@
 // Carries out one plan, action by action. Every action can be repeated: an
 // apply that was cut short is finished by the next one.
 
-import { existsSync, unlinkSync } from 'node:fs';
+import { existsSync, renameSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { CgfwError } from '../base/error.js';
 import { counter as counterAt, limit as limitAt } from '../abi/layout.gen.js';
@@ -12,7 +12,7 @@ import { cgroupId } from './cgroups.js';
 import { ATTACH_TYPE, loadSet } from './load.js';
 import { attachCgroup, isErrno, membarrier, openPinnedLink } from './native.js';
 import { writeOwner } from './owners.js';
-import { linkName, removePin } from './pins.js';
+import { linkName, parseLinkName, removePin, replacedLinkName } from './pins.js';
 import type { Place } from './place.js';
 import { openCurrentSet } from './set.js';
 import type { LoadedSet } from './set.js';
@@ -140,7 +140,8 @@ function attach(place: Place, set: LoadedSet, action: Extract<Action, { op: 'att
   }
   for (const hook of action.hooks) {
     const pin = join(place.pinRoot, 'links', linkName(action.id, hook));
-    if (existsSync(pin)) unlinkSync(pin);
+    // What the old link still enforces holds until the plan sweeps it, after the switch.
+    if (existsSync(pin)) renameSync(pin, join(place.pinRoot, 'links', replacedLinkName(action.id, hook)));
     const link = attachCgroup(set.program(hook), path, ATTACH_TYPE[hook]);
     try {
       link.pin(pin);
@@ -177,9 +178,11 @@ function detach(place: Place, id: number, hook: Hook): void {
   if (existsSync(pin)) unlinkSync(pin);
 }
 
-/** A link pin that an attach of the same plan has replaced is alive: it stays. */
+/** A link that the same plan has made stays; the one that it replaced goes. */
 function sweep(place: Place, target: string): void {
-  if (target.startsWith('links/') && isAlive(join(place.pinRoot, target))) return;
+  const parsed = target.startsWith('links/') ? parseLinkName(target.slice('links/'.length)) : null;
+  if (parsed !== null) removePin(place.pinRoot, `links/${replacedLinkName(parsed.id, parsed.hook)}`);
+  if (parsed !== null && isAlive(join(place.pinRoot, target))) return;
   removePin(place.pinRoot, target);
 }
 

@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { capacity as capacityAt, control as controlAt } from '../abi/layout.gen.js';
+import { CgfwError } from '../base/error.js';
+import type { Program } from '../compile/program.js';
 import { HOOKS } from '../compile/state.js';
 import type { Hook, ProgramSet } from '../compile/state.js';
 import type { Capacity } from '../compile/tables.js';
@@ -131,12 +133,23 @@ function carryOver(place: Place, current: LoadedSet, maps: MapsByName, capacity:
   const trial = readTrial(place);
   const before = trial?.generation === generation && trial.previous !== 0 ? [trial.previous] : [];
   for (const each of generation === 0 ? [] : [...before, generation]) {
-    writeSlot(tables, capacity, each, readSlot(current.maps, current.capacity, each));
+    const program = readIfWhole(current, each);
+    if (program !== null) writeSlot(tables, capacity, each, program);
   }
   const { counters } = maps;
   if (counters === undefined || counters === current.maps.counters) return;
   const sums = current.maps.counters.sumPerCpu(0, current.capacity.counters);
   writeCounters(counters, sums);
+}
+
+/** null: damaged, and then nothing worth carrying over; the plan fills in a new generation. */
+function readIfWhole(set: LoadedSet, generation: number): Program | null {
+  try {
+    return readSlot(set.maps, set.capacity, generation);
+  } catch (error) {
+    if (error instanceof CgfwError && error.code === 'abi') return null;
+    throw error;
+  }
 }
 
 /** Puts sums on the first CPU of a fresh per-CPU map; words in pairs {packets, bytes}. */

@@ -36,6 +36,11 @@ export function linkName(id: number, hook: Hook): string {
   return `${String(id)}-${hook}`;
 }
 
+/** Where a link goes that another takes the place of; no name of a link in force. */
+export function replacedLinkName(id: number, hook: Hook): string {
+  return `old-${linkName(id, hook)}`;
+}
+
 export function parseLinkName(name: string): { readonly id: number; readonly hook: Hook } | null {
   const match = /^(\d+)-(\w+)$/.exec(name);
   const hook = HOOKS.find((known) => known === match?.[2]);

@@ -8,7 +8,7 @@ import { compareAttachments, HOOKS, NOTHING } from '../compile/state.js';
 import type { Attachment, Cgroup, Hook, State } from '../compile/state.js';
 import { isErrno, listLinks, probeProgramType } from './native.js';
 import { readOwner } from './owners.js';
-import { listSets, listUnfinished, parseLinkName } from './pins.js';
+import { entriesOf, listSets, listUnfinished, parseLinkName } from './pins.js';
 import type { Place } from './place.js';
 import { openCurrentSet } from './set.js';
 import type { LoadedSet } from './set.js';
@@ -16,8 +16,8 @@ import { readSlot } from './slot.js';
 
 /**
  * Reads what is loaded. `cgroups` gives the attachments their paths. Where pins
- * were removed behind our back, what hangs on them counts as not there: the plan
- * makes it anew and moves the links over.
+ * were removed behind our back, what hangs on them counts as not there, and the
+ * plan makes it anew.
  */
 export function readState(
   place: Place,
@@ -28,8 +28,9 @@ export function readState(
   const sets = listSets(place.pinRoot).map(({ folder }) => folder);
   const unfinished = listUnfinished(place.pinRoot);
   if (set === null) {
-    const links = readLinks(place, null, cgroups, 0);
-    return { ...NOTHING, attachments: links.attachments, leftovers: [...unfinished, ...sets, ...links.dead].sort() };
+    // A link cannot move to programs with another storage: all are made anew.
+    const links = entriesOf(join(place.pinRoot, 'links')).map((link) => `links/${link}`);
+    return { ...NOTHING, leftovers: [...unfinished, ...sets, ...links].sort() };
   }
   try {
     const { generation, name } = set;
@@ -75,7 +76,7 @@ interface Links {
   readonly dead: string[];
 }
 
-function readLinks(place: Place, set: LoadedSet | null, cgroups: readonly Cgroup[], generation: number): Links {
+function readLinks(place: Place, set: LoadedSet, cgroups: readonly Cgroup[], generation: number): Links {
   const dead: string[] = [];
   const byId = new Map<number, { hooks: Hook[]; outdated: Hook[] }>();
   const current = new Map(HOOKS.map((hook) => [hook, programId(set, hook)]));
@@ -96,7 +97,7 @@ function readLinks(place: Place, set: LoadedSet | null, cgroups: readonly Cgroup
   const attachments = [...byId].map(([id, { hooks, outdated }]) => ({
     id,
     path: paths.get(id) ?? `#${String(id)}`,
-    policy: set === null || generation === 0 ? 0 : (readOwner(set.maps.owners, id, generation & 1) ?? 0),
+    policy: generation === 0 ? 0 : (readOwner(set.maps.owners, id, generation & 1) ?? 0),
     hooks: inOrder(hooks),
     outdated: inOrder(outdated),
   }));
@@ -104,9 +105,9 @@ function readLinks(place: Place, set: LoadedSet | null, cgroups: readonly Cgroup
 }
 
 /** null: its pin is gone. */
-function programId(set: LoadedSet | null, hook: Hook): number | null {
+function programId(set: LoadedSet, hook: Hook): number | null {
   try {
-    return set === null ? null : set.program(hook).info.id;
+    return set.program(hook).info.id;
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return null;
     throw error;

@@ -1,5 +1,6 @@
 // Reading and writing one slot of the tables through the maps' memory.
 
+import { crc32 } from 'node:zlib';
 import { decodeBlob, encodeBlob } from '../compile/blob.js';
 import type { Program } from '../compile/program.js';
 import type { Capacity, Tables } from '../compile/tables.js';
@@ -18,7 +19,7 @@ export function writeSlot(maps: TableMaps, capacity: Capacity, generation: numbe
   const blob = encodeBlob(program);
   const header = new Uint32Array(TEXT_HEADER / 4);
   const lengths = TABLES.map((table) => program.tables[table].length);
-  header.set([MAGIC, generation, blob.length, ...lengths]);
+  header.set([MAGIC, generation, blob.length, ...lengths, checksumOf(program.tables)]);
   for (const table of TABLES) {
     const words = program.tables[table];
     maps[table].write(slotOffset(table, slot, capacity), bytesOf(words));
@@ -31,7 +32,8 @@ export function writeSlot(maps: TableMaps, capacity: Capacity, generation: numbe
 /**
  * Reads back a generation: the one in force, or the one before it for as long as
  * no other was filled in. `depth` names-only leaves the tables empty, for
- * commands that need no addresses. Throws `abi` when it is not there or damaged.
+ * commands that need no addresses. Throws `abi` when it is not there or damaged;
+ * tables are checked only when they are read.
  */
 export function readSlot(
   maps: TableMaps,
@@ -42,7 +44,8 @@ export function readSlot(
   const slot = generation & 1;
   const offset = slotOffset('text', slot, capacity);
   const header = wordsOf(maps.text.read(offset, TEXT_HEADER));
-  const [magic, written, blobLength, ...lengths] = header;
+  const [magic, written, blobLength, ...rest] = header;
+  const lengths = rest.slice(0, TABLES.length);
   if (magic !== MAGIC || written !== generation || blobLength === undefined) {
     throw new CgfwError(`the loaded tables carry no text of generation ${String(generation)}`, {
       code: 'abi',
@@ -63,7 +66,23 @@ export function readSlot(
     rules: wordsOf(read('rules', 4)),
     policies: wordsOf(read('policies', 4)),
   };
+  if (depth === 'whole' && checksumOf(tables) !== rest[TABLES.length]) {
+    throw new CgfwError('the loaded tables are not as they were written', {
+      code: 'abi',
+      fix: 'load the policy again: cgfw apply',
+    });
+  }
   return { text, names, tables };
+}
+
+/**
+ * Whoever follows damaged offsets may never come to an end. Empty tables are left
+ * out: zlib begins anew at a null pointer, which is what an empty array may be.
+ */
+function checksumOf(tables: Tables): number {
+  return TABLES.map((table) => bytesOf(tables[table]))
+    .filter((bytes) => bytes.length > 0)
+    .reduce((sum, bytes) => crc32(bytes, sum), 0);
 }
 
 function bytesOf(words: Uint32Array | Uint16Array): Uint8Array {
