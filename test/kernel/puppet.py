@@ -7,6 +7,8 @@ import select
 import socket
 import sys
 import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 sockets = {}
 
@@ -111,6 +113,30 @@ def attempt_connect(_, addresses):
     return attempt
 
 
+class Hello(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b"hello\n"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def serve_http():
+    """Serves HTTP in the background; returns the port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hello)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port
+
+
+def get_http(url):
+    with urllib.request.urlopen(url, timeout=5) as response:
+        return [response.status, response.read().decode()]
+
+
 ATTEMPTS = {"send": attempt_send, "connect": attempt_connect}
 alternators = {}
 
@@ -121,6 +147,10 @@ def run(command):
         sock = socket.socket(*[constant(name) for name in command["args"]])
         sock.settimeout(command.get("timeout", 2))
         return keep(sock)
+    if op == "serve":
+        return serve_http()
+    if op == "get":
+        return get_http(*command["args"])
     sock = sockets[command["socket"]]
     if op == "close":
         del sockets[command["socket"]]

@@ -64,6 +64,20 @@ export class Puppet {
     return error ?? 'ok';
   }
 
+  /** Serves HTTP on a port of 127.0.0.1: every GET is answered with `hello`. */
+  async serveHttp(): Promise<number> {
+    const { value, error } = await this.call({ op: 'serve', args: [] });
+    if (error !== undefined) throw new Error(error);
+    return value as number;
+  }
+
+  /** Status and body of a GET. */
+  async getHttp(url: string): Promise<readonly [number, string]> {
+    const { value, error } = await this.call({ op: 'get', args: [url] });
+    if (error !== undefined) throw new Error(error);
+    return value as [number, string];
+  }
+
   async close(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = once(this.#child, 'exit');
