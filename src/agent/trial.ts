@@ -3,7 +3,7 @@
 import { CgfwError } from '../base/error.js';
 import type { Program } from '../compile/program.js';
 import { lockWriter } from '../kernel/lock.js';
-import { removeAllPins } from '../kernel/pins.js';
+import { removeEverything } from '../kernel/pins.js';
 import type { Place } from '../kernel/place.js';
 import { openCurrentSet } from '../kernel/set.js';
 import { readSlot } from '../kernel/slot.js';
@@ -80,7 +80,7 @@ function notOnTrial(reverted: boolean): CgfwError {
 /** Repeatable: the record goes last, and filling a slot with what it held leaves it as it was. */
 async function putBack(place: Place, trial: Trial): Promise<void> {
   if (trial.previous === 0) {
-    removeAllPins(place.pinRoot);
+    removeEverything(place.pinRoot);
     return;
   }
   await carryOut(place, previousProgram(place, trial), { guards: [] });

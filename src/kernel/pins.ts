@@ -7,8 +7,10 @@
 
 import { existsSync, readdirSync, rmSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { CgfwError } from '../base/error.js';
 import { HOOKS } from '../compile/state.js';
 import type { Hook } from '../compile/state.js';
+import { openPinnedLink } from './native.js';
 
 export interface SetName {
   readonly folder: string;
@@ -54,6 +56,33 @@ export function entriesOf(folder: string): string[] {
 /** Removes a pin or a folder of pins below `pinRoot`; absent is fine. */
 export function removePin(pinRoot: string, name: string): void {
   rmSync(join(pinRoot, name), { recursive: true, force: true });
+}
+
+/**
+ * Takes everything of ours out of the kernel, links first: they are what
+ * filters. Returns how many were attached.
+ */
+export function removeEverything(pinRoot: string): number {
+  const folder = join(pinRoot, 'links');
+  const links = entriesOf(folder).map((name) => join(folder, name));
+  for (const link of links) detach(link);
+  removeAllPins(pinRoot);
+  return links.length;
+}
+
+/** At once; a link whose pin is removed goes on for some milliseconds. */
+function detach(pin: string): void {
+  try {
+    const link = openPinnedLink(pin);
+    try {
+      link.detach();
+    } finally {
+      link.close();
+    }
+  } catch (error) {
+    // Detached already, or no link: the pin goes all the same.
+    if (!(error instanceof CgfwError)) throw error;
+  }
 }
 
 /** Removes every pin of ours, then the folder itself. */

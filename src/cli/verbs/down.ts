@@ -1,8 +1,7 @@
-import { join } from 'node:path';
 import { agentOf } from '../../agent/presence.js';
 import { CgfwError } from '../../base/error.js';
 import { lockWriter } from '../../kernel/lock.js';
-import { entriesOf, removeAllPins } from '../../kernel/pins.js';
+import { removeEverything } from '../../kernel/pins.js';
 import type { Place } from '../../kernel/place.js';
 import { CGROUP_ROOT_OPTION, JSON_OPTION, printJson } from '../command.js';
 import type { Verb } from '../command.js';
@@ -23,13 +22,10 @@ export const down: Verb = {
     refuseBesideAgent(place);
     const lock = await lockWriter(place);
     try {
-      const links = entriesOf(join(place.pinRoot, 'links'));
-      // Links first: they are what filters. The rest frees memory.
-      removeAllPins(join(place.pinRoot, 'links'));
-      removeAllPins(place.pinRoot);
-      if (options['json'] === true) printJson(world, { detached: links.length });
-      else if (links.length === 0) world.stdout('nothing was attached\n');
-      else world.stdout(`detached ${String(links.length)} programs; nothing is filtered any more\n`);
+      const detached = removeEverything(place.pinRoot);
+      if (options['json'] === true) printJson(world, { detached });
+      else if (detached === 0) world.stdout('nothing was attached\n');
+      else world.stdout(`detached ${String(detached)} programs; nothing is filtered any more\n`);
     } finally {
       lock.close();
     }
