@@ -10,11 +10,16 @@ BPF_CFLAGS = -O2 -g -target bpf -mcpu=$(BPF_CPU) -Wall -Werror -MMD -MP \
 	-I/usr/include/$(MULTIARCH) -Ibpf
 
 PROGRAMS := $(patsubst bpf/%.bpf.c,build/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+BENCHES := $(patsubst bench/bpf/%.bpf.c,build/bench/%.bpf.o,$(wildcard bench/bpf/*.bpf.c))
+BENCH_TOOLS := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
 FIXTURES := $(patsubst test/bpf/%.bpf.c,build/test-bpf/%.bpf.o,$(wildcard test/bpf/*.bpf.c))
 ADDON := native/build/Release/cgfw.node
 SOURCES := $(shell find src test bench -name '*.ts' 2>/dev/null) $(wildcard schema/*.json)
 
 all: $(PROGRAMS) $(FIXTURES) $(ADDON) dist/.built
+
+# What only npm run bench needs.
+bench: $(BENCHES) $(BENCH_TOOLS)
 
 # Written aside and renamed: an interrupted build leaves no half object behind.
 define compile
@@ -31,6 +36,15 @@ build/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 build/test-bpf/%.bpf.o: test/bpf/%.bpf.c Makefile
 	$(compile)
 
+build/bench/%.bpf.o: bench/bpf/%.bpf.c Makefile
+	$(compile)
+
+build/bench/%: bench/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "  c      $<"
+	@gcc -O2 -Wall -Wextra -Werror -o $@.new $<
+	@mv $@.new $@
+
 $(ADDON): $(wildcard native/*.cc native/*.h) native/binding.gyp node_modules/node-addon-api/package.json
 	@echo "  native $@"
 	@bash scripts/build-native.sh
@@ -44,5 +58,5 @@ dist/.built: $(SOURCES) tsconfig.json node_modules/typescript/package.json
 clean:
 	rm -rf build dist native/build
 
--include $(PROGRAMS:=.d) $(FIXTURES:=.d)
-.PHONY: all clean
+-include $(PROGRAMS:=.d) $(FIXTURES:=.d) $(BENCHES:=.d)
+.PHONY: all bench clean
