@@ -153,16 +153,15 @@ static __always_inline void log_packet(struct __sk_buff *skb, const struct view 
 	submit_event(event, view->head);
 }
 
-/* Raw sockets send TCP segments too, but wait for no answer. */
-static __always_inline int is_raw(struct bpf_sock *sk)
+/* The socket says it: raw ones send TCP too, and a packet may be unreadable. */
+static __always_inline int is_stream(struct bpf_sock *sk)
 {
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
-	return sk && sk->type == SOCK_RAW;
+	return sk && sk->type == SOCK_STREAM;
 }
 
-static __always_inline int refuse(struct __sk_buff *skb, const struct packet *packet,
-				  __u32 action, __u32 direction)
+static __always_inline int refuse(struct __sk_buff *skb, __u32 action, __u32 direction)
 {
 	if (direction == INGRESS)
 		return FAIL;
@@ -170,7 +169,7 @@ static __always_inline int refuse(struct __sk_buff *skb, const struct packet *pa
 	 * TCP takes 0 for loss and retries for minutes, and reports 2 as a
 	 * time-out within seconds; datagrams report 0 and never notice 2.
 	 */
-	if (packet->exchange == EXCHANGE_TCP && !is_raw(skb->sk))
+	if (is_stream(skb->sk))
 		return action == ACTION_REJECT ? DROP : FAIL;
 	return action == ACTION_REJECT ? FAIL : DROP;
 }
@@ -206,7 +205,7 @@ static __always_inline int filter(struct __sk_buff *skb, __u32 direction)
 		log_packet(skb, &view, &verdict, &packet, direction);
 	if (verdict.action == ACTION_ALLOW || verdict.audit)
 		return PASS;
-	return refuse(skb, &packet, verdict.action, direction);
+	return refuse(skb, verdict.action, direction);
 }
 
 SEC("cgroup_skb/egress")

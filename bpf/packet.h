@@ -234,12 +234,12 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *pack
 	packet->protocol = header.nexthdr;
 	if (header.version != 6)
 		return -1;
-	for (int i = 0; i < MAX_EXTENSIONS; i++) {
+	for (int i = 0; i <= MAX_EXTENSIONS; i++) {
 		__u8 extension[4];
 
 		if (!is_extension(packet->protocol))
 			return parse_transport(skb, packet, offset);
-		if (packet_bytes(skb, offset, extension, sizeof(extension)))
+		if (i == MAX_EXTENSIONS || packet_bytes(skb, offset, extension, sizeof(extension)))
 			return -1;
 		if (packet->protocol == IPPROTO_FRAGMENT) {
 			__u16 place = extension[2] << 8 | extension[3];

@@ -97,7 +97,7 @@ const IPV6_PACKETS: readonly (readonly [title: string, packet: number[], rule: s
   ['a plain datagram', ipv6({ ...ends6, next: 17, payload: datagram6 }), 'dns'],
   ['hop-by-hop options', ipv6({ ...ends6, next: 0, payload: [...extension(17), ...datagram6] }), 'dns'],
   ['destination options of 264 bytes', ipv6({ ...ends6, next: 60, payload: [...extension(17, 32), ...datagram6] }), 'dns'],
-  ['seven extension headers', ipv6({ ...ends6, next: 60, payload: [...many(7), ...datagram6] }), 'dns'],
+  ['eight extension headers', ipv6({ ...ends6, next: 60, payload: [...many(8), ...datagram6] }), 'dns'],
   ['nine extension headers', ipv6({ ...ends6, next: 60, payload: [...many(9), ...datagram6] }), 'unparsable'],
   ['a first fragment', ipv6({ ...ends6, next: 44, payload: [...fragmentHeader(17, 0), ...datagram6] }), 'dns'],
   ['a later fragment', ipv6({ ...ends6, next: 44, payload: [...fragmentHeader(17, 1), ...datagram6] }), 'unparsable'],
