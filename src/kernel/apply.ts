@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { CgfwError } from '../base/error.js';
 import { counter as counterAt, limit as limitAt } from '../abi/layout.gen.js';
 import type { Program } from '../compile/program.js';
+import { HOOKS } from '../compile/state.js';
 import type { Hook } from '../compile/state.js';
 import type { Action } from '../plan/action.js';
 import { cgroupId } from './cgroups.js';
 import { ATTACH_TYPE, loadSet } from './load.js';
 import { attachCgroup, isErrno, membarrier, openPinnedLink } from './native.js';
-import { writeOwner } from './owners.js';
+import { clearOwner, writeOwner } from './owners.js';
 import { linkName, parseLinkName, removePin, replacedLinkName } from './pins.js';
 import type { Place } from './place.js';
 import { openCurrentSet } from './set.js';
@@ -138,8 +139,11 @@ function attach(place: Place, set: LoadedSet, action: Extract<Action, { op: 'att
       fix: 'nothing: the next reconcile looks again',
     });
   }
+  const pinOf = (hook: Hook): string => join(place.pinRoot, 'links', linkName(action.id, hook));
+  const isNew = HOOKS.every((hook) => action.hooks.includes(hook) && !existsSync(pinOf(hook)));
+  if (isNew) clearOwner(set.maps.owners, action.id);
   for (const hook of action.hooks) {
-    const pin = join(place.pinRoot, 'links', linkName(action.id, hook));
+    const pin = pinOf(hook);
     // What the old link still enforces holds until the plan sweeps it, after the switch.
     if (existsSync(pin)) renameSync(pin, join(place.pinRoot, 'links', replacedLinkName(action.id, hook)));
     const link = attachCgroup(set.program(hook), path, ATTACH_TYPE[hook]);

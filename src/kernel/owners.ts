@@ -21,3 +21,9 @@ export function writeOwner(owners: BpfMap, id: number, slot: number, index: numb
   new DataView(value.buffer).setUint32(owner.policy + 4 * slot, index, true);
   owners.update(key, value);
 }
+
+/** The kernel keeps the storage of a detached cgroup: what a former policy wrote there must not decide. */
+export function clearOwner(owners: BpfMap, id: number): void {
+  const key = keyOf(id);
+  if (owners.lookup(key) !== null) owners.update(key, new Uint8Array(owner.size));
+}
