@@ -165,3 +165,59 @@ t.test('a server that may begin nothing', async (t) => {
   });
 });
 
+t.test('the ends of conversations, and what the kernel says about them', async (t) => {
+  const { inside, outside, apply } = scene(t);
+  await apply(strictClient(['127.0.0.0/8', '2001:db8::/32']));
+  const listener = await listen(outside);
+  for (const way of WAYS) {
+    await t.test(`a client over ${way.name} gets what follows its half-close, and much at once`, async (t) => {
+      const pair = await connectPair(inside, way, listener);
+      const much = 'x'.repeat(300_000);
+      await pair.client.do('send', { bytes: 'please' });
+      t.equal(await pair.server.do('recv', 64), 'please');
+      await pair.client.do('shutdown', 1);
+      t.equal(await pair.server.do('recv', 64), '');
+      await pair.server.do('sendall', { bytes: much });
+      await pair.server.do('close');
+      let received = 0;
+      for (let part = ' '; part !== ''; received += part.length) part = (await pair.client.do('recv', 1_000_000)) as string;
+      t.equal(received, much.length);
+    });
+    await t.test(`a client over ${way.name} hears of closed ports, TCP and UDP`, async (t) => {
+      const stream = await inside.socket(way.family);
+      t.equal(await stream.try('connect', [way.blocked, 1]), 'ECONNREFUSED');
+      const socket = await inside.socket(way.family, 'SOCK_DGRAM');
+      await socket.do('connect', [way.blocked, 1]);
+      await socket.do('send', { bytes: 'x' });
+      t.equal(await socket.try('recv', 1), 'ECONNREFUSED');
+    });
+  }
+
+  await t.test('two ends in one cgroup need the rules of both directions', async (t) => {
+    const own = await listen(inside, PORT);
+    const rules = { egress: { default: 'drop', rules: [{ action: 'allow', to: 'any', ports: [PORT] }] } };
+    await apply({ ...rules, ingress: { default: 'drop', rules: [{ action: 'allow', from: BLOCKED, ports: [PORT] }] } });
+    for (const way of [IPV4, IPV6]) {
+      const client = await inside.socket(way.family);
+      await client.do('bind', [way.blocked, 0]);
+      await client.do('connect', [way.blocked, PORT]);
+      t.equal(await talk({ client, server: await own.server.accept() }), 'both', way.name);
+      const stranger = await inside.socket(way.family);
+      await stranger.do('bind', [way.open, 0]);
+      await stranger.do('settimeout', 0.3);
+      t.equal(await stranger.try('connect', [way.blocked, PORT]), 'TIMEOUT', way.name);
+    }
+  });
+
+  await t.test('a raw socket under default-deny ingress hears nothing, and what it began', async (t) => {
+    await apply({ ...strictClient('127.1.2.3'), raw: 'allow' });
+    const raw = await inside.socket('AF_INET', 'SOCK_RAW', 'IPPROTO_UDP');
+    const sender = await outside.socket('AF_INET', 'SOCK_DGRAM');
+    await sender.do('bind', ['127.1.2.4', 0]);
+    await sender.do('sendto', { bytes: 'stranger' }, ['127.0.0.1', 9]);
+    t.equal(await raw.do('readable', 0.2), false);
+    await apply({ egress: { default: 'allow' }, raw: 'allow' });
+    await sender.do('sendto', { bytes: 'stranger' }, ['127.0.0.1', 9]);
+    t.ok(((await raw.do('recv', 64)) as string).endsWith('stranger'));
+  });
+});
