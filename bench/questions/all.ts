@@ -1,7 +1,10 @@
 // The questions in the order in which they are asked.
 
 import type { Question } from '../question.js';
+import { change } from './change.js';
 import { decision } from './decision.js';
+import { load } from './load.js';
 import { trafficQuestion } from './traffic.js';
+import { verbs } from './verbs.js';
 
-export const QUESTIONS: readonly Question[] = [decision, trafficQuestion];
+export const QUESTIONS: readonly Question[] = [decision, trafficQuestion, load, change, verbs];

@@ -1,0 +1,71 @@
+// Memory: of processes, of BPF maps, of the kernel as a whole.
+
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { openPinnedMap } from '../../src/kernel/native.js';
+import { COUNTER_MAPS, SHARED_MAPS, TABLE_MAPS } from '../../src/kernel/maps.js';
+import { listSets } from '../../src/kernel/pins.js';
+import type { Place } from '../../src/kernel/place.js';
+
+const MB = 2 ** 20;
+
+/** Resident set of a process in MB; '' when it is gone throws. */
+export function residentMb(pid: number): number {
+  const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');
+  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? NaN) / 1024;
+}
+
+/** CPU time that a process has used, in ms. */
+export function cpuMs(pid: number): number {
+  const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+export interface MapMemory {
+  /** The tables of policies, both slots. */
+  readonly tablesMb: number;
+  /** All maps of ours: tables, counters, rings, flow state. */
+  readonly allMb: number;
+}
+
+/** What the kernel accounts to the maps of the current set. */
+export function mapMemory(place: Place): MapMemory {
+  const set = listSets(place.pinRoot).at(-1);
+  if (set === undefined) throw new Error('nothing is loaded');
+  const sum = (folder: string, names: readonly string[]): number =>
+    names.reduce((total, name) => total + mapBytes(join(place.pinRoot, folder, name)), 0) / MB;
+  const tablesMb = sum(set.folder, TABLE_MAPS);
+  return { tablesMb, allMb: tablesMb + sum(set.folder, COUNTER_MAPS) + sum('shared', SHARED_MAPS) };
+}
+
+function mapBytes(pin: string): number {
+  const map = openPinnedMap(pin);
+  try {
+    const lines = readFileSync(`/proc/self/fdinfo/${String(map.fd)}`, 'utf8');
+    return Number(/^memlock:\s+(\d+)/m.exec(lines)?.[1] ?? 0);
+  } finally {
+    map.close();
+  }
+}
+
+/** Memory that no process and no page cache holds, in MB: its growth is what the kernel took. */
+export function kernelMb(): number {
+  const fields = new Map(
+    readFileSync('/proc/meminfo', 'utf8')
+      .split('\n')
+      .map((line) => [line.split(':')[0] ?? '', Number(/\d+/.exec(line)?.[0] ?? 0)] as const),
+  );
+  const kb = (name: string): number => fields.get(name) ?? 0;
+  const processes = kb('AnonPages') + kb('Cached') + kb('Buffers');
+  return (kb('MemTotal') - kb('MemFree') - processes) / 1024;
+}
+
+/** Names in a folder that may not be there. */
+export function entriesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
