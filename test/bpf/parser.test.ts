@@ -4,7 +4,14 @@ import fc from 'fast-check';
 import { join } from 'node:path';
 import t from 'tap';
 import { capacity as capacityAt } from '../../src/abi/layout.gen.js';
-import { POINT_ICMP, POINT_ICMPV6, POINT_PROTO, POINT_SCTP, POINT_TCP, POINT_UDP } from '../../src/abi/points.js';
+import {
+  POINT_ICMP,
+  POINT_ICMPV6,
+  POINT_PROTO,
+  POINT_SCTP,
+  POINT_TCP,
+  POINT_UDP,
+} from '../../src/abi/points.js';
 import { readFaults } from '../../src/kernel/counters.js';
 import { COUNTER_MAPS, TABLE_MAPS } from '../../src/kernel/maps.js';
 import { openObject } from '../../src/kernel/native.js';
@@ -12,7 +19,15 @@ import type { BpfObject } from '../../src/kernel/native.js';
 import { PACKAGE_ROOT } from '../../src/kernel/place.js';
 import { openCurrentSet } from '../../src/kernel/set.js';
 import type { LoadedSet } from '../../src/kernel/set.js';
-import { extension, fragmentHeader, ipv4, ipv6, routingHeader, tcp, udp } from '../kernel/packets.js';
+import {
+  extension,
+  fragmentHeader,
+  ipv4,
+  ipv6,
+  routingHeader,
+  tcp,
+  udp,
+} from '../kernel/packets.js';
 import { policyText } from '../kernel/traffic.js';
 import { Sandbox } from '../kernel/sandbox.js';
 
@@ -29,19 +44,31 @@ interface Parsed {
 
 /** The test run wants a frame; what precedes the IP header says which family it claims to be. */
 function frame(family: 4 | 6, packet: readonly number[]): Uint8Array {
-  return Uint8Array.from([...Array<number>(12).fill(0), ...(family === 4 ? [0x08, 0x00] : [0x86, 0xdd]), ...packet]);
+  return Uint8Array.from([
+    ...Array<number>(12).fill(0),
+    ...(family === 4 ? [0x08, 0x00] : [0x86, 0xdd]),
+    ...packet,
+  ]);
 }
 
 // ------------------------------------------------------------ the reference
 
 const UNREADABLE = null;
 const EXTENSIONS = [0, 43, 44, 51, 60, 135, 139, 140];
-const PORTS = new Map([[6, POINT_TCP], [17, POINT_UDP], [132, POINT_SCTP]]); // prettier-ignore
-const TYPES = new Map([[1, POINT_ICMP], [58, POINT_ICMPV6]]); // prettier-ignore
+const PORTS = new Map([
+  [6, POINT_TCP],
+  [17, POINT_UDP],
+  [132, POINT_SCTP],
+]);
+const TYPES = new Map([
+  [1, POINT_ICMP],
+  [58, POINT_ICMPV6],
+]);
 const FARTHEST = 1024;
 
 function reference(family: 4 | 6, packet: readonly number[]): Parsed | null {
-  const has = (offset: number, count: number): boolean => offset <= FARTHEST && offset + count <= packet.length;
+  const has = (offset: number, count: number): boolean =>
+    offset <= FARTHEST && offset + count <= packet.length;
   const u16 = (offset: number): number => packet[offset]! * 256 + packet[offset + 1]!;
   const words = (offset: number, count: number): number[] =>
     Array.from({ length: count }, (_, i) => u16(offset + 4 * i) * 65536 + u16(offset + 4 * i + 2));
@@ -52,7 +79,12 @@ function reference(family: 4 | 6, packet: readonly number[]): Parsed | null {
     family === 4
       ? { source: words(12, 1), destination: words(16, 1) }
       : { source: words(8, 4), destination: words(24, 4) };
-  const portless = (protocol: number): Parsed => ({ family, protocol, point: POINT_PROTO + protocol, ...ends });
+  const portless = (protocol: number): Parsed => ({
+    family,
+    protocol,
+    point: POINT_PROTO + protocol,
+    ...ends,
+  });
 
   function transport(protocol: number, offset: number): Parsed | null {
     const ports = PORTS.get(protocol);
@@ -77,7 +109,8 @@ function reference(family: 4 | 6, packet: readonly number[]): Parsed | null {
     const here = next;
     next = packet[offset]!;
     if (here === 44) {
-      if ((u16(offset + 2) & 0xfff8) !== 0) return EXTENSIONS.includes(next) ? UNREADABLE : portless(next);
+      if ((u16(offset + 2) & 0xfff8) !== 0)
+        return EXTENSIONS.includes(next) ? UNREADABLE : portless(next);
       offset += 8;
     } else if (here === 43 && packet[offset + 3] !== 0) return UNREADABLE;
     else if (here === 51) offset += (packet[offset + 1]! + 2) * 4;
@@ -118,26 +151,50 @@ const payload = fc.oneof(
   fc.constant(tcp(ENDS, { from: 1234, to: 443 }, 2)),
 );
 const option = fc.oneof(
-  fc.constantFrom([1], [0], [131, 7, 4, 1, 2, 3, 4], [131, 7, 8, 1, 2, 3, 4], [137, 3, 4], [68, 4, 5, 0], [148, 4, 0, 0]),
+  fc.constantFrom(
+    [1],
+    [0],
+    [131, 7, 4, 1, 2, 3, 4],
+    [131, 7, 8, 1, 2, 3, 4],
+    [137, 3, 4],
+    [68, 4, 5, 0],
+    [148, 4, 0, 0],
+  ),
   bytes(5),
 );
 const options = fc.array(option, { maxLength: 12 }).map((each) => each.flat().slice(0, 40));
 const packet4 = fc
-  .record({ protocol, payload, options, fragment: fc.constantFrom(0, 0, 0x2000, 0x4000, 1, 0x1fff, 0x3001) })
+  .record({
+    protocol,
+    payload,
+    options,
+    fragment: fc.constantFrom(0, 0, 0x2000, 0x4000, 1, 0x1fff, 0x3001),
+  })
   .map((fields) => ipv4({ ...ENDS, ...fields }));
 
 const step = fc.oneof(
-  fc.constantFrom(0, 60, 135, 139, 140).map((kind) => ({ kind, make: (next: number) => extension(next) })),
+  fc
+    .constantFrom(0, 60, 135, 139, 140)
+    .map((kind) => ({ kind, make: (next: number) => extension(next) })),
   fc.nat(40).map((more) => ({ kind: 60, make: (next: number) => extension(next, more) })),
-  fc.constantFrom(0, 0, 1, 185).map((offset) => ({ kind: 44, make: (next: number) => fragmentHeader(next, offset) })),
-  fc.constantFrom(0, 0, 1).map((left) => ({ kind: 43, make: (next: number) => routingHeader(next, left, '2001:db8::9') })),
+  fc
+    .constantFrom(0, 0, 1, 185)
+    .map((offset) => ({ kind: 44, make: (next: number) => fragmentHeader(next, offset) })),
+  fc
+    .constantFrom(0, 0, 1)
+    .map((left) => ({
+      kind: 43,
+      make: (next: number) => routingHeader(next, left, '2001:db8::9'),
+    })),
   fc.constant({ kind: 51, make: (next: number) => [next, 4, ...Array<number>(22).fill(0)] }),
 );
-const packet6 = fc.record({ steps: fc.array(step, { maxLength: 11 }), protocol, payload }).map(({ steps, ...last }) => {
-  const kinds = [...steps.map(({ kind }) => kind), last.protocol];
-  const chain = steps.flatMap(({ make }, i) => make(kinds[i + 1]!));
-  return ipv6({ ...ENDS6, next: kinds[0]!, payload: [...chain, ...last.payload] });
-});
+const packet6 = fc
+  .record({ steps: fc.array(step, { maxLength: 11 }), protocol, payload })
+  .map(({ steps, ...last }) => {
+    const kinds = [...steps.map(({ kind }) => kind), last.protocol];
+    const chain = steps.flatMap(({ make }, i) => make(kinds[i + 1]!));
+    return ipv6({ ...ENDS6, next: kinds[0]!, payload: [...chain, ...last.payload] });
+  });
 
 /** A test run refuses packets without a whole IP header, and so does every way into the kernel. */
 const SHORTEST = { 4: 20, 6: 40 };
@@ -155,12 +212,21 @@ const arbitraryCase: fc.Arbitrary<Case> = fc
       packet6.map((packet): Case => ({ family: 6, packet })),
       fc.record({ family: fc.constantFrom(4 as const, 6 as const), packet: bytes(120) }),
     ),
-    cut: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, fc.double({ min: 0, max: 1, noNaN: true })),
-    changes: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.array(fc.tuple(fc.nat(80), byte), { maxLength: 4 })),
+    cut: fc.oneof(
+      { weight: 3, arbitrary: fc.constant(1) },
+      fc.double({ min: 0, max: 1, noNaN: true }),
+    ),
+    changes: fc.oneof(
+      { weight: 3, arbitrary: fc.constant([]) },
+      fc.array(fc.tuple(fc.nat(80), byte), { maxLength: 4 }),
+    ),
   })
   .map(({ built, cut, changes }) => {
     const least = SHORTEST[built.family];
-    const whole = [...built.packet, ...Array<number>(Math.max(0, least - built.packet.length)).fill(0x45)];
+    const whole = [
+      ...built.packet,
+      ...Array<number>(Math.max(0, least - built.packet.length)).fill(0x45),
+    ];
     const packet = whole.slice(0, Math.max(least, Math.ceil(whole.length * cut)));
     for (const [at, value] of changes) if (at < packet.length) packet[at] = value;
     return { ...built, packet };
@@ -181,14 +247,19 @@ async function loadOn(set: LoadedSet): Promise<BpfObject> {
   return object;
 }
 
-async function prepare(t: { teardown: (end: () => Promise<void>) => void }, policy: object): Promise<{ object: BpfObject; set: LoadedSet }> {
+async function prepare(
+  t: { teardown: (end: () => Promise<void>) => void },
+  policy: object,
+): Promise<{ object: BpfObject; set: LoadedSet }> {
   const box = new Sandbox();
   const close: (() => void)[] = [];
   t.teardown(async () => {
     for (const end of close) end();
     await box.close();
   });
-  await box.apply(policyText([{ name: 'web', cgroups: [box.cgroup('web')], log: 'none', ...policy }]));
+  await box.apply(
+    policyText([{ name: 'web', cgroups: [box.cgroup('web')], log: 'none', ...policy }]),
+  );
   const set = openCurrentSet(box.place.pinRoot)!;
   close.push(() => set.close());
   const object = await loadOn(set);
@@ -208,8 +279,15 @@ t.test('the parser reads what the reference reads, and nothing else', async (t) 
     const answer = new DataView(bytes.buffer, bytes.byteOffset);
     if (answer.getInt32(0, true) !== 0) return UNREADABLE;
     const u32 = (offset: number): number => answer.getUint32(4 + offset, true);
-    const words = (offset: number): number[] => (family === 4 ? [u32(offset)] : [0, 4, 8, 12].map((i) => u32(offset + i)));
-    return { family: u32(32), protocol: answer.getUint8(4 + 54), point: u32(40), source: words(0), destination: words(16) };
+    const words = (offset: number): number[] =>
+      family === 4 ? [u32(offset)] : [0, 4, 8, 12].map((i) => u32(offset + i));
+    return {
+      family: u32(32),
+      protocol: answer.getUint8(4 + 54),
+      point: u32(40),
+      source: words(0),
+      destination: words(16),
+    };
   };
   const seen = { read: 0, unreadable: 0 };
   for (const one of fc.sample(arbitraryCase, { numRuns: 20_000, seed })) {
@@ -226,26 +304,35 @@ t.test('the parser reads what the reference reads, and nothing else', async (t) 
 });
 
 for (const byDefault of ['reject', 'allow'] as const) {
-  t.test(`whatever comes under default ${byDefault}, it is decided and counted, and never leads outside the tables`, async (t) => {
-    const { object, set } = await prepare(t, {
-      egress: { default: byDefault, rules: [{ action: byDefault === 'allow' ? 'reject' : 'allow', to: 'any', ports: [53, 443] }] },
-      ingress: { default: byDefault === 'allow' ? 'allow' : 'drop' },
-    });
-    const before = readFaults(set);
-    let unreadable = 0;
-    const wrong: unknown[] = [];
-    for (const one of fc.sample(arbitraryCase, { numRuns: 5000, seed })) {
-      const parsed = reference(one.family, one.packet);
-      for (const hook of ['egress', 'ingress'] as const) {
-        const { retval } = object.program(hook).testRun({ data: frame(one.family, one.packet) });
-        if (parsed !== UNREADABLE) continue;
-        unreadable++;
-        if (retval !== (byDefault === 'allow' ? 1 : 0)) wrong.push({ hook, retval, packet: Buffer.from(one.packet).toString('hex') });
+  t.test(
+    `whatever comes under default ${byDefault}, it is decided and counted, and never leads outside the tables`,
+    async (t) => {
+      const { object, set } = await prepare(t, {
+        egress: {
+          default: byDefault,
+          rules: [
+            { action: byDefault === 'allow' ? 'reject' : 'allow', to: 'any', ports: [53, 443] },
+          ],
+        },
+        ingress: { default: byDefault === 'allow' ? 'allow' : 'drop' },
+      });
+      const before = readFaults(set);
+      let unreadable = 0;
+      const wrong: unknown[] = [];
+      for (const one of fc.sample(arbitraryCase, { numRuns: 5000, seed })) {
+        const parsed = reference(one.family, one.packet);
+        for (const hook of ['egress', 'ingress'] as const) {
+          const { retval } = object.program(hook).testRun({ data: frame(one.family, one.packet) });
+          if (parsed !== UNREADABLE) continue;
+          unreadable++;
+          if (retval !== (byDefault === 'allow' ? 1 : 0))
+            wrong.push({ hook, retval, packet: Buffer.from(one.packet).toString('hex') });
+        }
       }
-    }
-    t.same(wrong, [], 'what cannot be read is treated as the default says');
-    const after = readFaults(set);
-    t.equal(after.table, 0);
-    t.ok(after.unparsable - before.unparsable >= unreadable, `${String(unreadable)} unreadable`);
-  });
+      t.same(wrong, [], 'what cannot be read is treated as the default says');
+      const after = readFaults(set);
+      t.equal(after.table, 0);
+      t.ok(after.unparsable - before.unparsable >= unreadable, `${String(unreadable)} unreadable`);
+    },
+  );
 }

@@ -40,7 +40,13 @@ t.test('the loaded classifier decides as the reference does', async (t) => {
         const answer = ask(set, { ...packet, policy: packet.policy + 1 });
         const rule = rules[answer.rule]!;
         if (!isSame(rule, packet, expected) || answer.action !== rule.action) {
-          t.fail('the kernel decides otherwise', { policy: number, packet, expected, answer, rule });
+          t.fail('the kernel decides otherwise', {
+            policy: number,
+            packet,
+            expected,
+            answer,
+            rule,
+          });
           return;
         }
         deciders.set(rule.kind, (deciders.get(rule.kind) ?? 0) + 1);
@@ -53,7 +59,8 @@ t.test('the loaded classifier decides as the reference does', async (t) => {
   }
   t.equal(cases, POLICIES * PACKETS);
   t.comment(`${String(cases)} cases: ${JSON.stringify(Object.fromEntries(deciders))}`);
-  for (const kind of ['rule', 'default', 'unparsable']) t.ok((deciders.get(kind) ?? 0) > 100, `${kind} decides often enough`);
+  for (const kind of ['rule', 'default', 'unparsable'])
+    t.ok((deciders.get(kind) ?? 0) > 100, `${kind} decides often enough`);
 });
 
 /** Puts a resolved policy into force for no cgroup at all. */
@@ -62,10 +69,16 @@ async function load({ place }: Sandbox, policy: Policy): Promise<void> {
   const counters = new Map(loaded.program?.names.rules.map((rule) => [rule.key, rule.counter]));
   const program = compile(policy, counters);
   const desired = desire(program, { cgroups: [], build: buildOf(place) }, loaded);
-  await applyActions(place, { actions: diff(desired, loaded).actions, program, loaded: loaded.program });
+  await applyActions(place, {
+    actions: diff(desired, loaded).actions,
+    program,
+    loaded: loaded.program,
+  });
 }
 
 function isSame(rule: RuleName, packet: Packet, expected: Decider): boolean {
   if (rule.policy !== packet.policy || rule.direction !== packet.direction) return false;
-  return typeof expected === 'number' ? rule.kind === 'rule' && rule.index === expected : rule.kind === expected;
+  return typeof expected === 'number'
+    ? rule.kind === 'rule' && rule.index === expected
+    : rule.kind === expected;
 }

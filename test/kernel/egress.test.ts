@@ -2,9 +2,20 @@
 
 import t, { type Test } from 'tap';
 import {
-  beginConnect, BLOCKED, echoReply, echoRequest, IPV4, IPV6, listen, makeScene, pingSocket, receive, stillHang,
-  tryConnect, WAYS,
-} from './traffic.js'; // prettier-ignore
+  beginConnect,
+  BLOCKED,
+  echoReply,
+  echoRequest,
+  IPV4,
+  IPV6,
+  listen,
+  makeScene,
+  pingSocket,
+  receive,
+  stillHang,
+  tryConnect,
+  WAYS,
+} from './traffic.js';
 import type { Scene, Way } from './traffic.js';
 import type { PuppetSocket } from './puppet.js';
 import { Sandbox } from './sandbox.js';
@@ -21,14 +32,16 @@ t.test('egress', async (t) => {
   const { inside, outside, apply } = scene;
   const { port: tcpPort } = await listen(outside);
   const udp = await receive(outside);
-  const connectTo = (way: Way, address: string): Promise<string> => tryConnect(inside, way, address, tcpPort);
+  const connectTo = (way: Way, address: string): Promise<string> =>
+    tryConnect(inside, way, address, tcpPort);
 
   /** Which of two datagrams, to the blocked address and then to the open one, arrive. */
   async function arrivals(socket: PuppetSocket, way: Way): Promise<string> {
     const sent = await socket.try('sendto', { bytes: 'blocked' }, [way.blocked, udp.port]);
     await socket.do('sendto', { bytes: 'open' }, [way.open, udp.port]);
     let arrived = '';
-    for (let last = ''; last !== 'open'; arrived += last) last = (await udp.server.do('recv', 64)) as string;
+    for (let last = ''; last !== 'open'; arrived += last)
+      last = (await udp.server.do('recv', 64)) as string;
     return `${sent}, ${arrived}`;
   }
 
@@ -63,43 +76,67 @@ t.test('egress', async (t) => {
   await t.test('reject', async (t) => {
     await apply(reject);
     for (const way of WAYS) {
-      await t.test(`fails TCP connect() over ${way.name} at once with EPERM, elsewhere it works`, async (t) => {
-        t.equal(await connectTo(way, way.blocked), 'EPERM');
-        t.equal(await connectTo(way, way.open), 'ok');
-      });
-      await t.test(`fails a non-blocking connect() over ${way.name} with EPERM itself, not later`, async (t) => {
-        const socket = await inside.socket(way.family);
-        await socket.do('setblocking', 0);
-        t.equal(await socket.try('connect', [way.blocked, tcpPort]), 'EPERM');
-        await socket.do('close');
-      });
-      await t.test(`fails UDP sendto() over ${way.name} with EPERM, from one socket that reaches others`, async (t) => {
-        t.equal(await arrivals(await inside.socket(way.family, 'SOCK_DGRAM'), way), 'EPERM, open');
-      });
-      await t.test(`lets UDP connect() over ${way.name} ask for a route, and fails send()`, async (t) => {
-        const socket = await inside.socket(way.family, 'SOCK_DGRAM');
-        t.equal(await socket.try('connect', [way.blocked, udp.port]), 'ok');
-        t.equal(await socket.try('send', { bytes: 'hello' }), 'EPERM');
-        await socket.do('close');
-      });
+      await t.test(
+        `fails TCP connect() over ${way.name} at once with EPERM, elsewhere it works`,
+        async (t) => {
+          t.equal(await connectTo(way, way.blocked), 'EPERM');
+          t.equal(await connectTo(way, way.open), 'ok');
+        },
+      );
+      await t.test(
+        `fails a non-blocking connect() over ${way.name} with EPERM itself, not later`,
+        async (t) => {
+          const socket = await inside.socket(way.family);
+          await socket.do('setblocking', 0);
+          t.equal(await socket.try('connect', [way.blocked, tcpPort]), 'EPERM');
+          await socket.do('close');
+        },
+      );
+      await t.test(
+        `fails UDP sendto() over ${way.name} with EPERM, from one socket that reaches others`,
+        async (t) => {
+          t.equal(
+            await arrivals(await inside.socket(way.family, 'SOCK_DGRAM'), way),
+            'EPERM, open',
+          );
+        },
+      );
+      await t.test(
+        `lets UDP connect() over ${way.name} ask for a route, and fails send()`,
+        async (t) => {
+          const socket = await inside.socket(way.family, 'SOCK_DGRAM');
+          t.equal(await socket.try('connect', [way.blocked, udp.port]), 'ok');
+          t.equal(await socket.try('send', { bytes: 'hello' }), 'EPERM');
+          await socket.do('close');
+        },
+      );
       await t.test(`fails TCP Fast Open over ${way.name} with EPERM`, async (t) => {
         const MSG_FASTOPEN = 0x20000000;
         const socket = await inside.socket(way.family);
-        t.equal(await socket.try('sendto', { bytes: 'hello' }, MSG_FASTOPEN, [way.blocked, tcpPort]), 'EPERM');
+        t.equal(
+          await socket.try('sendto', { bytes: 'hello' }, MSG_FASTOPEN, [way.blocked, tcpPort]),
+          'EPERM',
+        );
         await socket.do('close');
       });
     }
     await t.test('fails ping over IPv4 with EPERM', async (t) => {
       t.equal(await pings(IPV4), 'EPERM, 2');
     });
-    await t.test('stops ping over IPv6, whose sockets the kernel never tells of an error', async (t) => {
-      t.equal(await pings(IPV6), 'ok, 2');
-    });
+    await t.test(
+      'stops ping over IPv6, whose sockets the kernel never tells of an error',
+      async (t) => {
+        t.equal(await pings(IPV6), 'ok, 2');
+      },
+    );
     await t.test('fails an MPTCP connect() with EPERM', async (t) => {
       const IPPROTO_MPTCP = 262;
       for (const way of WAYS) {
         const made = await inside.trySocket(way.family, 'SOCK_STREAM', IPPROTO_MPTCP);
-        if (made !== 'ok') return void t.comment(`skipped: this kernel has no MPTCP (${made})`);
+        if (made !== 'ok') {
+          t.comment(`skipped: this kernel has no MPTCP (${made})`);
+          return;
+        }
         const socket = await inside.socket(way.family, 'SOCK_STREAM', IPPROTO_MPTCP);
         t.equal(await socket.try('connect', [way.blocked, tcpPort]), 'EPERM', way.name);
         const other = await inside.socket(way.family, 'SOCK_STREAM', IPPROTO_MPTCP);
@@ -124,26 +161,35 @@ t.test('egress', async (t) => {
       await t.test(`lets UDP sendto() over ${way.name} succeed and delivers nothing`, async (t) => {
         t.equal(await arrivals(await inside.socket(way.family, 'SOCK_DGRAM'), way), 'ok, open');
       });
-      await t.test(`lets send() of a connected UDP socket over ${way.name} succeed and delivers nothing`, async (t) => {
-        const socket = await inside.socket(way.family, 'SOCK_DGRAM');
-        await socket.do('connect', [way.blocked, udp.port]);
-        t.equal(await socket.try('send', { bytes: 'hello' }), 'ok');
-        t.equal(await arrivals(await inside.socket(way.family, 'SOCK_DGRAM'), way), 'ok, open');
-      });
+      await t.test(
+        `lets send() of a connected UDP socket over ${way.name} succeed and delivers nothing`,
+        async (t) => {
+          const socket = await inside.socket(way.family, 'SOCK_DGRAM');
+          await socket.do('connect', [way.blocked, udp.port]);
+          t.equal(await socket.try('send', { bytes: 'hello' }), 'ok');
+          t.equal(await arrivals(await inside.socket(way.family, 'SOCK_DGRAM'), way), 'ok, open');
+        },
+      );
     }
-    await t.test('stops ping; over IPv4 the kernel says ENOBUFS where UDP would hear nothing', async (t) => {
-      t.equal(await pings(IPV4), 'ENOBUFS, 2');
-      t.equal(await pings(IPV6), 'ok, 2');
-    });
+    await t.test(
+      'stops ping; over IPv4 the kernel says ENOBUFS where UDP would hear nothing',
+      async (t) => {
+        t.equal(await pings(IPV4), 'ENOBUFS, 2');
+        t.equal(await pings(IPV6), 'ok, 2');
+      },
+    );
   });
 
-  await t.test('each address means itself alone: removing one family leaves the other', async (t) => {
-    await apply(rules({ action: 'reject', to: IPV6.blocked }));
-    t.equal(await connectTo(IPV4, IPV4.blocked), 'ok');
-    t.equal(await connectTo(IPV6, IPV6.blocked), 'EPERM');
-    await apply(allowAll);
-    t.equal(await connectTo(IPV6, IPV6.blocked), 'ok');
-  });
+  await t.test(
+    'each address means itself alone: removing one family leaves the other',
+    async (t) => {
+      await apply(rules({ action: 'reject', to: IPV6.blocked }));
+      t.equal(await connectTo(IPV4, IPV4.blocked), 'ok');
+      t.equal(await connectTo(IPV6, IPV6.blocked), 'EPERM');
+      await apply(allowAll);
+      t.equal(await connectTo(IPV6, IPV6.blocked), 'ok');
+    },
+  );
 
   await testPorts(t, scene);
   await testAddresses(t, scene);
@@ -159,7 +205,9 @@ async function testPorts(t: Test, { inside, outside, apply }: Scene): Promise<vo
     (await inOrder(ports, (port) => tryConnect(inside, IPV4, '127.0.0.1', port))).join(' ');
   const sends = async (): Promise<string> => {
     const socket = await inside.socket('AF_INET', 'SOCK_DGRAM');
-    return (await inOrder(ports, (port) => socket.try('sendto', { bytes: 'x' }, ['127.0.0.1', port]))).join(' ');
+    return (
+      await inOrder(ports, (port) => socket.try('sendto', { bytes: 'x' }, ['127.0.0.1', port]))
+    ).join(' ');
   };
 
   await t.test('a port range begins and ends where it says, for its protocol alone', async (t) => {
@@ -203,7 +251,9 @@ async function testPorts(t: Test, { inside, outside, apply }: Scene): Promise<vo
     await apply(rules({ action: 'reject', to: 'any', ports: ['icmpv6/echo-request'] }));
     t.equal(await ping(IPV4), 'ok');
     t.equal(await ping(IPV6), 'TIMEOUT');
-    await apply(rules({ action: 'reject', to: 'any', ports: ['icmp/echo-reply', 'icmpv6/echo-reply'] }));
+    await apply(
+      rules({ action: 'reject', to: 'any', ports: ['icmp/echo-reply', 'icmpv6/echo-reply'] }),
+    );
     t.equal(await ping(IPV4), 'ok');
     t.equal(await ping(IPV6), 'ok');
   });
@@ -231,8 +281,12 @@ async function testAddresses(t: Test, { box, inside, outside, apply }: Scene): P
     [IPV6, '2001:db8::102:4'],
   ] as const;
   const connects = async (): Promise<string> => {
-    const results = await inOrder(targets, ([way, address]) => tryConnect(inside, way, address, port));
-    return results.map((result) => (result === 'EPERM' ? '-' : result === 'ok' ? '+' : result)).join('');
+    const results = await inOrder(targets, ([way, address]) =>
+      tryConnect(inside, way, address, port),
+    );
+    return results
+      .map((result) => (result === 'EPERM' ? '-' : result === 'ok' ? '+' : result))
+      .join('');
   };
   const rejecting = (to: unknown): object => rules({ action: 'reject', to });
 
@@ -251,11 +305,16 @@ async function testAddresses(t: Test, { box, inside, outside, apply }: Scene): P
     t.equal(await connects(), '++---+');
   });
   await t.test('a named set holds addresses of both families', async (t) => {
-    await apply(rejecting(['peers', '127.0.0.1']), { sets: { peers: ['127.1.2.4', '2001:db8::102:4/128'] } });
+    await apply(rejecting(['peers', '127.0.0.1']), {
+      sets: { peers: ['127.1.2.4', '2001:db8::102:4/128'] },
+    });
     t.equal(await connects(), '-+-++-');
   });
   await t.test('a set file is read beside the policy file', async (t) => {
-    box.write('# peers\n127.1.2.3\n2001:db8::102:0/125 ; six\n', `${box.folder}/feeds/peers.netset`);
+    box.write(
+      '# peers\n127.1.2.3\n2001:db8::102:0/125 ; six\n',
+      `${box.folder}/feeds/peers.netset`,
+    );
     await apply(rejecting('peers'), { sets: { peers: { file: 'feeds/peers.netset' } } });
     t.equal(await connects(), '+-++--');
   });

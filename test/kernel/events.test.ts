@@ -24,7 +24,8 @@ async function logged({ box }: Scene, during: () => Promise<void>): Promise<Even
   return log;
 }
 
-const brief = ({ hook, verdict, rule, proto }: Event): string => `${hook} ${verdict} ${rule ?? '?'} ${proto}`;
+const brief = ({ hook, verdict, rule, proto }: Event): string =>
+  `${hook} ${verdict} ${rule ?? '?'} ${proto}`;
 
 t.test('a blocklist of one address with `log: all` has one line for each verdict', async (t) => {
   const made = scene(t);
@@ -54,9 +55,18 @@ t.test('a blocklist of one address with `log: all` has one line for each verdict
     }
   });
   const common = {
-    policy: 'demo', cgroup, hook: 'egress', direction: 'egress', proto: 'udp', src: '127.0.0.1', sport, dport: port,
-    length: 33, pid: inside.pid, comm: 'python3',
-  }; // prettier-ignore
+    policy: 'demo',
+    cgroup,
+    hook: 'egress',
+    direction: 'egress',
+    proto: 'udp',
+    src: '127.0.0.1',
+    sport,
+    dport: port,
+    length: 33,
+    pid: inside.pid,
+    comm: 'python3',
+  };
   t.equal(log.length, 3);
   t.match(log, [
     { ...common, verdict: 'drop', rule: '0', line: 11, dst: '127.1.2.3' },
@@ -64,7 +74,10 @@ t.test('a blocklist of one address with `log: all` has one line for each verdict
     { ...common, verdict: 'drop', rule: '0', line: 11, dst: '127.1.2.3' },
   ]);
   const [first] = log;
-  t.ok(first!.cookie > 0 && log.every(({ cookie }) => cookie === first!.cookie), 'one socket, one cookie');
+  t.ok(
+    first!.cookie > 0 && log.every(({ cookie }) => cookie === first!.cookie),
+    'one socket, one cookie',
+  );
   t.ok(Math.abs(Date.parse(first!.time) - Date.now()) < 5000, first!.time);
   const line = `drop    demo egress#0  udp 127.0.0.1:${String(sport)} -> 127.1.2.3:${String(port)}  python3[${String(inside.pid)}]  (egress)`;
   t.equal(renderEvent(first!), line);
@@ -81,13 +94,24 @@ t.test('one HTTP exchange shows connect, egress and ingress with one socket cook
   const [cookie] = new Set(log.map((event) => event.cookie));
   t.ok(cookie! > 0);
   for (const event of log) {
-    t.match(event, { policy: 'web', cgroup, verdict: 'allow', proto: 'tcp', cookie, pid: inside.pid, comm: 'python3' });
+    t.match(event, {
+      policy: 'web',
+      cgroup,
+      verdict: 'allow',
+      proto: 'tcp',
+      cookie,
+      pid: inside.pid,
+      comm: 'python3',
+    });
   }
   t.equal(log[0]!.hook, 'connect');
   t.match(log[0], { dst: '127.0.0.1', dport: port });
   const hooks = new Set(log.map(({ hook }) => hook));
   t.same([...hooks].sort(), ['connect', 'egress', 'ingress']);
-  t.ok(log.every(({ rule, direction }) => rule === 'default' && direction === 'egress'), 'answers by the rule that let them begin');
+  t.ok(
+    log.every(({ rule, direction }) => rule === 'default' && direction === 'egress'),
+    'answers by the rule that let them begin',
+  );
 });
 
 t.test('how much is logged', async (t) => {
@@ -108,7 +132,8 @@ t.test('how much is logged', async (t) => {
     t.equal(await tryConnect(inside, IPV4, '127.1.2.4', tcpPort), 'ok');
     t.equal(await tryConnect(inside, IPV4, '127.1.2.3', tcpPort), 'EPERM');
     const refused = await inside.socket('AF_INET', 'SOCK_DGRAM');
-    for (let i = 0; i < 2; i++) t.equal(await refused.try('sendto', { bytes: 'x' }, ['127.1.2.3', 9]), 'EPERM');
+    for (let i = 0; i < 2; i++)
+      t.equal(await refused.try('sendto', { bytes: 'x' }, ['127.1.2.3', 9]), 'EPERM');
   };
   const policy = (log: string, more: object = {}): object => ({
     log,
@@ -119,7 +144,11 @@ t.test('how much is logged', async (t) => {
   for (const [log, title, expected] of [
     ['none', 'none: nothing', []],
     ['denied', 'denied: each denied packet', refusals],
-    ['new', 'new: also the first packet of a flow', ['egress allow default udp', 'egress allow default tcp', ...refusals]],
+    [
+      'new',
+      'new: also the first packet of a flow',
+      ['egress allow default udp', 'egress allow default tcp', ...refusals],
+    ],
   ] as const) {
     await t.test(title, async (t) => {
       await apply(policy(log));
@@ -129,7 +158,9 @@ t.test('how much is logged', async (t) => {
   await t.test('all: every packet of a flow, in both directions', async (t) => {
     await apply(policy('all'));
     const log = await logged(made, traffic);
-    const udp = log.filter(({ proto, verdict }) => proto === 'udp' && verdict === 'allow').map(({ hook }) => hook);
+    const udp = log
+      .filter(({ proto, verdict }) => proto === 'udp' && verdict === 'allow')
+      .map(({ hook }) => hook);
     t.same(udp, ['egress', 'ingress', 'egress', 'ingress', 'egress', 'ingress']);
   });
   await t.test("a rule's own word counts for that rule", async (t) => {
@@ -143,14 +174,25 @@ t.test('how much is logged', async (t) => {
 t.test('ping and raw sockets are told by type and by hook', async (t) => {
   const made = scene(t);
   const { inside, apply } = made;
-  await apply({ raw: 'deny', log: 'denied', egress: { default: 'allow', rules: [{ action: 'reject', to: 'any', ports: ['icmp'] }] } });
+  await apply({
+    raw: 'deny',
+    log: 'denied',
+    egress: { default: 'allow', rules: [{ action: 'reject', to: 'any', ports: ['icmp'] }] },
+  });
   const log = await logged(made, async () => {
     t.equal(await inside.trySocket('AF_INET', 'SOCK_RAW', 'IPPROTO_ICMP'), 'EPERM');
     const ping = await inside.socket('AF_INET', 'SOCK_DGRAM', 'IPPROTO_ICMP');
     t.equal(await ping.try('sendto', { bytes: '\b\0\0\0\0\0\0\u0001' }, ['127.0.0.1', 0]), 'EPERM');
   });
   t.match(log, [
-    { hook: 'socket', verdict: 'reject', rule: 'raw', proto: 'icmp', pid: inside.pid, comm: 'python3' },
+    {
+      hook: 'socket',
+      verdict: 'reject',
+      rule: 'raw',
+      proto: 'icmp',
+      pid: inside.pid,
+      comm: 'python3',
+    },
     { hook: 'egress', verdict: 'reject', rule: '0', proto: 'icmp', type: 8, dst: '127.0.0.1' },
   ]);
 });
@@ -164,7 +206,8 @@ interface Totals {
 t.test('too many events are counted, never lost in silence', async (t) => {
   const made = scene(t);
   const { box, inside, apply } = made;
-  const totals = async (): Promise<Totals> => (await box.json('status', box.policyFile))['events'] as Totals;
+  const totals = async (): Promise<Totals> =>
+    (await box.json('status', box.policyFile))['events'] as Totals;
   const burst = async (count: number): Promise<void> => {
     const socket = await inside.socket('AF_INET', 'SOCK_DGRAM');
     t.same(await socket.do('burst', count, 1, ['127.1.2.3', 9]), { EPERM: count });
@@ -174,21 +217,27 @@ t.test('too many events are counted, never lost in silence', async (t) => {
     egress: { default: 'allow', rules: [{ action: 'reject', to: '127.1.2.3' }] },
   });
 
-  await t.test('ten thousand a second for each rule and CPU are enough; the others are suppressed and counted', async (t) => {
-    await apply(policy('denied'));
-    let seen = 0;
-    const stop = box.follow(() => seen++);
-    const started = performance.now();
-    await burst(100_000);
-    const seconds = Math.ceil((performance.now() - started) / 1000) + 1;
-    stop();
-    const { emitted, suppressed, lost } = await totals();
-    t.equal(emitted + suppressed + lost, 100_000);
-    t.equal(seen, emitted);
-    t.equal(lost, 0);
-    t.ok(emitted >= 10_000, `${String(emitted)} emitted`);
-    t.ok(emitted <= 10_000 * seconds * 2, `${String(emitted)} emitted in ${String(seconds)} s on two CPUs`);
-  });
+  await t.test(
+    'ten thousand a second for each rule and CPU are enough; the others are suppressed and counted',
+    async (t) => {
+      await apply(policy('denied'));
+      let seen = 0;
+      const stop = box.follow(() => seen++);
+      const started = performance.now();
+      await burst(100_000);
+      const seconds = Math.ceil((performance.now() - started) / 1000) + 1;
+      stop();
+      const { emitted, suppressed, lost } = await totals();
+      t.equal(emitted + suppressed + lost, 100_000);
+      t.equal(seen, emitted);
+      t.equal(lost, 0);
+      t.ok(emitted >= 10_000, `${String(emitted)} emitted`);
+      t.ok(
+        emitted <= 10_000 * seconds * 2,
+        `${String(emitted)} emitted in ${String(seconds)} s on two CPUs`,
+      );
+    },
+  );
 
   await t.test('a full ring loses events, counts them, and goes on when it is read', async (t) => {
     await apply(policy('all'));

@@ -2,8 +2,19 @@
 
 import t from 'tap';
 import {
-  beginConnect, BLOCKED, echoRequest, IPV4, IPV6, listen, makeScene, pingSocket, receive, stillHang, tryConnect, WAYS,
-} from './traffic.js'; // prettier-ignore
+  beginConnect,
+  BLOCKED,
+  echoRequest,
+  IPV4,
+  IPV6,
+  listen,
+  makeScene,
+  pingSocket,
+  receive,
+  stillHang,
+  tryConnect,
+  WAYS,
+} from './traffic.js';
 import type { Way } from './traffic.js';
 import type { PuppetSocket } from './puppet.js';
 import { Sandbox } from './sandbox.js';
@@ -20,11 +31,13 @@ t.test('ingress', async (t) => {
   await listen(inside, 30086);
   const { server: other } = await receive(inside, 30086);
 
-  const connectTo = (way: Way, address: string, to = port): Promise<string> => tryConnect(outside, way, address, to);
+  const connectTo = (way: Way, address: string, to = port): Promise<string> =>
+    tryConnect(outside, way, address, to);
 
   async function hangs(ways: readonly (readonly [Way, string, number])[]): Promise<boolean> {
     const sockets: PuppetSocket[] = [];
-    for (const [way, address, to] of ways) sockets.push(await beginConnect(outside, way, address, to));
+    for (const [way, address, to] of ways)
+      sockets.push(await beginConnect(outside, way, address, to));
     const result = await stillHang(sockets);
     for (const socket of sockets) await socket.do('close');
     return result;
@@ -32,14 +45,18 @@ t.test('ingress', async (t) => {
 
   /** Which of two datagrams from outside arrive: one from the blocked address, one from the open one. */
   async function arrivals(way: Way, to: string): Promise<string> {
-    for (const [payload, address] of [['blocked', way.blocked], ['open', way.open]] as const) {
+    for (const [payload, address] of [
+      ['blocked', way.blocked],
+      ['open', way.open],
+    ] as const) {
       const socket = await outside.socket(way.family, 'SOCK_DGRAM');
       await socket.do('bind', [address, 0]);
       await socket.do('sendto', { bytes: payload }, [to, 30081]);
       await socket.do('close');
     }
     let arrived = '';
-    for (let last = ''; last !== 'open'; arrived += last) last = (await receiver.do('recv', 64)) as string;
+    for (let last = ''; last !== 'open'; arrived += last)
+      last = (await receiver.do('recv', 64)) as string;
     return arrived;
   }
 
@@ -51,20 +68,29 @@ t.test('ingress', async (t) => {
       }
     }
     await apply(rules('drop', { action: 'allow', from: [IPV4.open, IPV6.open] }));
-    for (const way of WAYS) t.equal(await arrivals(way, way.blocked), 'open', `${way.name}, the local address is nothing`);
+    for (const way of WAYS)
+      t.equal(
+        await arrivals(way, way.blocked),
+        'open',
+        `${way.name}, the local address is nothing`,
+      );
     await apply(rules('allow'));
-    for (const way of WAYS) t.equal(await arrivals(way, way.open), 'blockedopen', `${way.name}, allowed again`);
+    for (const way of WAYS)
+      t.equal(await arrivals(way, way.open), 'blockedopen', `${way.name}, allowed again`);
   });
 
   await t.test('a dropped SYN leaves the client waiting, in all families', async (t) => {
     await apply(rules('drop'));
     t.ok(await hangs(WAYS.map((way) => [way, way.open, port] as const)));
     await apply(rules('allow'));
-    for (const way of WAYS) t.equal(await connectTo(way, way.open), 'ok', `${way.name}, allowed again`);
+    for (const way of WAYS)
+      t.equal(await connectTo(way, way.open), 'ok', `${way.name}, allowed again`);
   });
 
   await t.test('a port is the local port, whatever the remote one is', async (t) => {
-    await apply(rules('drop', { action: 'allow', from: 'any', ports: ['30080-30085/tcp', '30086/udp'] }));
+    await apply(
+      rules('drop', { action: 'allow', from: 'any', ports: ['30080-30085/tcp', '30086/udp'] }),
+    );
     for (const way of WAYS) t.equal(await connectTo(way, way.open), 'ok', way.name);
     t.ok(await hangs(WAYS.map((way) => [way, way.open, 30086] as const)));
     const client = await outside.socket('AF_INET', 'SOCK_DGRAM');
@@ -83,7 +109,12 @@ t.test('ingress', async (t) => {
     t.equal(await connectTo(IPV4, IPV4.open), 'ok');
     t.equal(await connectTo(IPV6, '::1'), 'ok');
     t.equal(await connectTo(IPV6, IPV6.open), 'ok');
-    t.ok(await hangs([[IPV6, IPV6.blocked, port], [IPV4, IPV4.open, 30086]]));
+    t.ok(
+      await hangs([
+        [IPV6, IPV6.blocked, port],
+        [IPV4, IPV4.open, 30086],
+      ]),
+    );
   });
 
   await t.test('what a socket never asked for is denied by default, also ICMP', async (t) => {

@@ -3,8 +3,16 @@
 import t from 'tap';
 import { asText, ipv4, SYN, tcp } from './packets.js';
 import {
-  BLOCKED, IPV4, IPV6, listen, makeScene, OPEN, policyText, receive, WAYS,
-} from './traffic.js'; // prettier-ignore
+  BLOCKED,
+  IPV4,
+  IPV6,
+  listen,
+  makeScene,
+  OPEN,
+  policyText,
+  receive,
+  WAYS,
+} from './traffic.js';
 import type { Scene, Way } from './traffic.js';
 import type { Puppet, PuppetSocket } from './puppet.js';
 import { Sandbox, until } from './sandbox.js';
@@ -32,7 +40,11 @@ interface Pair {
   readonly server: PuppetSocket;
 }
 
-async function connectPair(client: Puppet, way: Way, listener: { server: PuppetSocket; port: number }): Promise<Pair> {
+async function connectPair(
+  client: Puppet,
+  way: Way,
+  listener: { server: PuppetSocket; port: number },
+): Promise<Pair> {
   const socket = await client.socket(way.family);
   await socket.do('connect', [way.blocked, listener.port]);
   return { client: socket, server: await listener.server.accept() };
@@ -82,16 +94,19 @@ t.test('a change of rules meets live connections at once', async (t) => {
     });
   }
 
-  await t.test("a server's connections are not kept alive by a rule for clients, nor a client's by one for servers", async (t) => {
-    await apply(serverOnly('any'));
-    const served = await connectPair(outside, IPV4, home);
-    await apply({ egress: { default: 'allow' }, ingress: { default: 'drop' } });
-    t.ok(await waits(served.client, served.server, 'in'));
-    t.ok(await waits(served.server, served.client, 'out'));
-    const asked = await connectPair(inside, IPV4, abroad);
-    await apply({ egress: { default: 'reject' }, ingress: { default: 'allow' } });
-    t.ok(await waits(asked.server, asked.client, 'in'));
-  });
+  await t.test(
+    "a server's connections are not kept alive by a rule for clients, nor a client's by one for servers",
+    async (t) => {
+      await apply(serverOnly('any'));
+      const served = await connectPair(outside, IPV4, home);
+      await apply({ egress: { default: 'allow' }, ingress: { default: 'drop' } });
+      t.ok(await waits(served.client, served.server, 'in'));
+      t.ok(await waits(served.server, served.client, 'out'));
+      const asked = await connectPair(inside, IPV4, abroad);
+      await apply({ egress: { default: 'reject' }, ingress: { default: 'allow' } });
+      t.ok(await waits(asked.server, asked.client, 'in'));
+    },
+  );
 
   await t.test('an established connection that is rejected fails within seconds', async (t) => {
     await apply(CLIENT);
@@ -123,7 +138,11 @@ t.test('a change of rules meets live connections at once', async (t) => {
 
     await apply(strictClient(BLOCKED));
     await client.do('sendto', { bytes: 'four' }, ['127.1.2.4', PORT]);
-    t.equal(await receiver.server.try('sendto', { bytes: 'y' }, from), 'ok', 'what began outside begins anew inside');
+    t.equal(
+      await receiver.server.try('sendto', { bytes: 'y' }, from),
+      'ok',
+      'what began outside begins anew inside',
+    );
     await client.do('sendto', { bytes: 'five' }, ['127.1.2.4', PORT]);
     t.equal(await receiver.server.do('recv', 64), 'five');
   });
@@ -143,7 +162,8 @@ t.test('a change of rules meets live connections at once', async (t) => {
 
 t.test('what is older than the attachment', async (t) => {
   const { box, inside, outside, cgroup } = scene(t);
-  const policy = (body: object): string => policyText([{ name: 'web', cgroups: [cgroup], ...body }]);
+  const policy = (body: object): string =>
+    policyText([{ name: 'web', cgroups: [cgroup], ...body }]);
   const abroad = await listen(outside);
   const home = await listen(inside, PORT);
   const ways = [IPV4, IPV6];
@@ -160,14 +180,21 @@ t.test('what is older than the attachment', async (t) => {
       await server.do('send', { bytes: 'late' });
     }
     for (const { client, server } of pairs) {
-      if ((await client.do('readable', 0.1)) === true || (await server.do('readable', 0.1)) === true) return false;
+      if (
+        (await client.do('readable', 0.1)) === true ||
+        (await server.do('readable', 0.1)) === true
+      )
+        return false;
     }
     return true;
   }
   async function comesThrough(pairs: readonly Pair[]): Promise<void> {
     for (const { client, server } of pairs) {
       for (const socket of [client, server]) {
-        await until('what was held back arrives', async () => (await socket.try('recv', 4)) === 'ok');
+        await until(
+          'what was held back arrives',
+          async () => (await socket.try('recv', 4)) === 'ok',
+        );
       }
     }
   }

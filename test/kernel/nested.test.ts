@@ -9,7 +9,11 @@ interface Explanation {
   readonly verdict: string;
   readonly policy: string | null;
   readonly rule: string | null;
-  readonly chain: readonly { readonly cgroup: string; readonly policy: string; readonly verdict: string }[];
+  readonly chain: readonly {
+    readonly cgroup: string;
+    readonly policy: string;
+    readonly verdict: string;
+  }[];
 }
 
 const ADDRESSES = ['127.0.0.1', '127.0.0.2', '127.0.0.3'];
@@ -27,7 +31,12 @@ t.test('nested cgroups', async (t) => {
   const outside = box.puppet(box.cgroup('outside'), netns.name);
   const { port } = await listen(outside);
   const receiver = await receive(outside);
-  const allowing = (name: string, cgroup: string, to: readonly string[], more: object = {}): object => ({
+  const allowing = (
+    name: string,
+    cgroup: string,
+    to: readonly string[],
+    more: object = {},
+  ): object => ({
     name,
     cgroups: [cgroup],
     egress: { default: 'reject', rules: [{ action: 'allow', to }] },
@@ -41,12 +50,20 @@ t.test('nested cgroups', async (t) => {
   const sends = async (): Promise<string> => {
     const socket = await inside.socket('AF_INET', 'SOCK_DGRAM');
     const results: string[] = [];
-    for (const address of ADDRESSES) results.push(await socket.try('sendto', { bytes: 'x' }, [address, receiver.port]));
+    for (const address of ADDRESSES)
+      results.push(await socket.try('sendto', { bytes: 'x' }, [address, receiver.port]));
     return results.join(' ');
   };
   const explain = async (address: string): Promise<Explanation> => {
     const target = `${address}:${String(port)}`;
-    return (await box.json('explain', '--cgroup', child, 'egress', 'tcp', target)) as unknown as Explanation;
+    return (await box.json(
+      'explain',
+      '--cgroup',
+      child,
+      'egress',
+      'tcp',
+      target,
+    )) as unknown as Explanation;
   };
 
   const both = [
@@ -54,11 +71,14 @@ t.test('nested cgroups', async (t) => {
     allowing('below', child, ['127.0.0.2', '127.0.0.3']),
   ];
 
-  await t.test('a packet passes only if every policy on the way to the root allows it', async (t) => {
-    await box.apply(policyText(both));
-    t.equal(await connects(), 'EPERM ok EPERM');
-    t.equal(await sends(), 'EPERM ok EPERM');
-  });
+  await t.test(
+    'a packet passes only if every policy on the way to the root allows it',
+    async (t) => {
+      await box.apply(policyText(both));
+      t.equal(await connects(), 'EPERM ok EPERM');
+      t.equal(await sends(), 'EPERM ok EPERM');
+    },
+  );
   await t.test('explain shows the chain, and who decides', async (t) => {
     const denied = await explain('127.0.0.3');
     t.match(denied, { verdict: 'reject', policy: 'above', rule: 'default' });
@@ -98,7 +118,12 @@ t.test('nested cgroups', async (t) => {
   });
   await t.test('replies pass every policy on the way, each by its own rules', async (t) => {
     const closed = { ingress: { default: 'drop' } };
-    await box.apply(policyText([{ ...both[0], ...closed }, { ...both[1], ...closed }]));
+    await box.apply(
+      policyText([
+        { ...both[0], ...closed },
+        { ...both[1], ...closed },
+      ]),
+    );
     const socket = await inside.socket('AF_INET', 'SOCK_DGRAM');
     const peer = await outside.socket('AF_INET', 'SOCK_DGRAM');
     await peer.do('bind', ['127.0.0.2', 0]);

@@ -7,7 +7,11 @@ import { randomBytes } from 'node:crypto';
 const PATH = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
 
 function run(file: string, ...argv: readonly string[]): string {
-  return execFileSync(file, argv, { encoding: 'utf8', env: { ...process.env, PATH }, stdio: ['ignore', 'pipe', 'pipe'] });
+  return execFileSync(file, argv, {
+    encoding: 'utf8',
+    env: { ...process.env, PATH },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
 }
 
 /** A network namespace with loopback up and ping sockets allowed; close() removes it. */
@@ -26,7 +30,16 @@ export class Netns {
 
   /** `name` with slashes: net/ipv4/tcp_fastopen. */
   sysctl(name: string, value: string): void {
-    run('nsenter', `--net=/run/netns/${this.name}`, 'sh', '-c', 'echo "$1" > "/proc/sys/$2"', 'sh', value, name);
+    run(
+      'nsenter',
+      `--net=/run/netns/${this.name}`,
+      'sh',
+      '-c',
+      'echo "$1" > "/proc/sys/$2"',
+      'sh',
+      value,
+      name,
+    );
   }
 
   /** Gives loopback, or another interface, addresses written as prefixes. */
@@ -39,7 +52,10 @@ export class Netns {
   /** Joins two namespaces: `left` here and `right` there, both called `wire`. */
   join(other: Netns, left: readonly string[], right: readonly string[]): void {
     this.ip('link', 'add', 'wire', 'type', 'veth', 'peer', 'name', 'wire', 'netns', other.name);
-    for (const [netns, addresses] of [[this, left], [other, right]] as const) {
+    for (const [netns, addresses] of [
+      [this, left],
+      [other, right],
+    ] as const) {
       netns.addresses(addresses, 'wire');
       netns.ip('link', 'set', 'wire', 'up');
     }

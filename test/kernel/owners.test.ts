@@ -22,7 +22,12 @@ t.test('a cgroup that comes back under a policy', async (t) => {
   const [kept, coming] = [box.cgroup('kept'), box.cgroup('coming')];
   const id = cgroupId(join(place.cgroupRoot, coming))!;
   const policy = (text: string, ...cgroups: string[]): Policy => ({
-    ...policyOf([], cgroups.map((cgroup) => cgroupPolicy(cgroup, { cgroups: [cgroup], egress: direction('drop') }))),
+    ...policyOf(
+      [],
+      cgroups.map((cgroup) =>
+        cgroupPolicy(cgroup, { cgroups: [cgroup], egress: direction('drop') }),
+      ),
+    ),
     text,
   });
 

@@ -4,7 +4,10 @@ import { parseAddress } from '../../src/base/address.js';
 
 /** Big-endian bytes of a number. */
 function be(value: number, bytes: number): number[] {
-  return Array.from({ length: bytes }, (_, i) => Math.floor(value / 2 ** (8 * (bytes - 1 - i))) & 0xff);
+  return Array.from(
+    { length: bytes },
+    (_, i) => Math.floor(value / 2 ** (8 * (bytes - 1 - i))) & 0xff,
+  );
 }
 
 export function addressBytes(address: string): number[] {
@@ -48,7 +51,16 @@ export function ipv4(packet: Ipv4): number[] {
   const words = packet.words ?? 5 + padded.length / 4;
   const rest = [...addressBytes(packet.source), ...addressBytes(packet.destination), ...padded];
   const length = 12 + rest.length + payload.length;
-  const start = [(version << 4) | words, 0, ...be(length, 2), 0x12, 0x34, ...be(fragment, 2), 64, packet.protocol];
+  const start = [
+    (version << 4) | words,
+    0,
+    ...be(length, 2),
+    0x12,
+    0x34,
+    ...be(fragment, 2),
+    64,
+    packet.protocol,
+  ];
   return [...start, ...be(checksum([...start, 0, 0, ...rest]), 2), ...rest, ...payload];
 }
 
@@ -78,11 +90,27 @@ export function tcp(ends: Ends, { from, to }: Ports, flags: number): number[] {
 }
 
 export function udp(ends: Ends, { from, to }: Ports, payload: readonly number[] = []): number[] {
-  return withChecksum(ends, 17, [...be(from, 2), ...be(to, 2), ...be(8 + payload.length, 2), 0, 0, ...payload], 6);
+  return withChecksum(
+    ends,
+    17,
+    [...be(from, 2), ...be(to, 2), ...be(8 + payload.length, 2), 0, 0, ...payload],
+    6,
+  );
 }
 
-function withChecksum(ends: Ends, protocol: number, bytes: readonly number[], at: number): number[] {
-  const pseudo = [...addressBytes(ends.source), ...addressBytes(ends.destination), 0, protocol, ...be(bytes.length, 2)];
+function withChecksum(
+  ends: Ends,
+  protocol: number,
+  bytes: readonly number[],
+  at: number,
+): number[] {
+  const pseudo = [
+    ...addressBytes(ends.source),
+    ...addressBytes(ends.destination),
+    0,
+    protocol,
+    ...be(bytes.length, 2),
+  ];
   const sum = be(checksum([...pseudo, ...bytes]), 2);
   return [...bytes.slice(0, at), ...sum, ...bytes.slice(at + 2)];
 }
@@ -91,7 +119,7 @@ function withChecksum(ends: Ends, protocol: number, bytes: readonly number[], at
 export function extension(next: number, more = 0): number[] {
   const padding = 8 * (1 + more) - 2;
   const options: number[] = [];
-  for (let left = padding; left > 0; ) {
+  for (let left = padding; left > 0;) {
     const size = Math.min(left, 255);
     options.push(...(size === 1 ? [0] : [1, size - 2, ...Array<number>(size - 2).fill(0)]));
     left -= size;

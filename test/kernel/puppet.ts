@@ -51,7 +51,11 @@ export class Puppet {
   }
 
   /** Names are Python's: `AF_INET`, `SOCK_STREAM`. Throws when the socket is refused. */
-  async socket(family = 'AF_INET', type = 'SOCK_STREAM', protocol: string | number = 0): Promise<PuppetSocket> {
+  async socket(
+    family = 'AF_INET',
+    type = 'SOCK_STREAM',
+    protocol: string | number = 0,
+  ): Promise<PuppetSocket> {
     const { value, error } = await this.call({ op: 'socket', args: [family, type, protocol] });
     if (error !== undefined) throw new Error(error);
     return new PuppetSocket(this, value as number);

@@ -2,7 +2,16 @@
 // directory and policy file, all gone at the end, whatever happened.
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -140,7 +149,11 @@ export class Sandbox {
 }
 
 /** Waits for a fact; fails with its name after the deadline. */
-export async function until(fact: string, holds: () => boolean | Promise<boolean>, deadlineMs = 10_000): Promise<void> {
+export async function until(
+  fact: string,
+  holds: () => boolean | Promise<boolean>,
+  deadlineMs = 10_000,
+): Promise<void> {
   const end = performance.now() + deadlineMs;
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(`not within ${String(deadlineMs)} ms: ${fact}`);

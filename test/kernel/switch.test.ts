@@ -26,7 +26,11 @@ interface Seen {
 }
 
 /** Tries both addresses from `count` sockets until `during` is over. */
-async function watch(scene: Scene, kinds: readonly string[], during: () => Promise<void>): Promise<Seen[]> {
+async function watch(
+  scene: Scene,
+  kinds: readonly string[],
+  during: () => Promise<void>,
+): Promise<Seen[]> {
   const { box, netns, cgroup, outside } = scene;
   const { port: udpPort } = await receive(outside);
   const { port: tcpPort } = await listen(outside);
@@ -34,7 +38,10 @@ async function watch(scene: Scene, kinds: readonly string[], during: () => Promi
   for (const kind of kinds) {
     const socket = await box.puppet(cgroup, netns.name).socket('AF_INET6', 'SOCK_DGRAM');
     const port = kind === 'send' ? udpPort : tcpPort;
-    await socket.do('alternate', kind, [[`::ffff:${FIRST}`, port], [SECOND, port]]);
+    await socket.do('alternate', kind, [
+      [`::ffff:${FIRST}`, port],
+      [SECOND, port],
+    ]);
     sockets.push(socket);
   }
   await during();
@@ -49,33 +56,46 @@ t.test('a switch between two policies', async (t) => {
   const { box, cgroup } = scene;
   const allowing = (...to: string[]): string =>
     policyText([
-      { name: 'web', cgroups: [cgroup], egress: { default: 'reject', rules: to.length === 0 ? [] : [{ action: 'allow', to }] } },
+      {
+        name: 'web',
+        cgroups: [cgroup],
+        egress: { default: 'reject', rules: to.length === 0 ? [] : [{ action: 'allow', to }] },
+      },
     ]);
   const [P, Q, NEITHER] = [allowing(FIRST), allowing(SECOND), allowing()];
   await box.apply(P);
 
-  await t.test(`is met as a whole by UDP and TCP senders, ${String(FLIPS)} times under traffic`, async (t) => {
-    const { generation: first } = (await box.json('status', box.policyFile)) as { generation: number };
-    const wrong: unknown[] = [];
-    let events = 0;
-    const stop = box.follow((event) => {
-      events++;
-      const refused = (Number(event['generation']) - first) % 2 === 0 ? SECOND : FIRST;
-      if (event['verdict'] !== 'reject' || event['dst'] !== refused) wrong.push(event);
-    });
-    const seen = await watch(scene, ['send', 'connect'], async () => {
-      for (let flip = 1; flip <= FLIPS; flip++) await box.apply(flip % 2 === 1 ? Q : P);
-    });
-    stop();
-    for (const { changes, met, errors } of seen) {
-      t.ok(changes <= FLIPS, `${String(changes)} changes for ${String(FLIPS)} switches`);
-      t.ok(changes > FLIPS / 2, 'the sender looked often enough');
-      t.ok(met[0] > FLIPS && met[1] > FLIPS, `${String(met[0])} and ${String(met[1])} attempts`);
-      t.same(errors, {});
-    }
-    t.ok(events > FLIPS, `${String(events)} events`);
-    t.same(wrong, [], 'each refusal belongs to the policy of the generation that its event names');
-  });
+  await t.test(
+    `is met as a whole by UDP and TCP senders, ${String(FLIPS)} times under traffic`,
+    async (t) => {
+      const { generation: first } = (await box.json('status', box.policyFile)) as {
+        generation: number;
+      };
+      const wrong: unknown[] = [];
+      let events = 0;
+      const stop = box.follow((event) => {
+        events++;
+        const refused = (Number(event['generation']) - first) % 2 === 0 ? SECOND : FIRST;
+        if (event['verdict'] !== 'reject' || event['dst'] !== refused) wrong.push(event);
+      });
+      const seen = await watch(scene, ['send', 'connect'], async () => {
+        for (let flip = 1; flip <= FLIPS; flip++) await box.apply(flip % 2 === 1 ? Q : P);
+      });
+      stop();
+      for (const { changes, met, errors } of seen) {
+        t.ok(changes <= FLIPS, `${String(changes)} changes for ${String(FLIPS)} switches`);
+        t.ok(changes > FLIPS / 2, 'the sender looked often enough');
+        t.ok(met[0] > FLIPS && met[1] > FLIPS, `${String(met[0])} and ${String(met[1])} attempts`);
+        t.same(errors, {});
+      }
+      t.ok(events > FLIPS, `${String(events)} events`);
+      t.same(
+        wrong,
+        [],
+        'each refusal belongs to the policy of the generation that its event names',
+      );
+    },
+  );
 
   await t.test('in two steps would have been noticed', async (t) => {
     await box.apply(P);
@@ -91,7 +111,13 @@ t.test('a switch between two policies', async (t) => {
   await t.test('also of a table that grows does not leave a moment without a policy', async (t) => {
     const large = (to: string): string =>
       policyText(
-        [{ name: 'web', cgroups: [cgroup], egress: { default: 'reject', rules: [{ action: 'allow', to: [to, 'many'] }] } }],
+        [
+          {
+            name: 'web',
+            cgroups: [cgroup],
+            egress: { default: 'reject', rules: [{ action: 'allow', to: [to, 'many'] }] },
+          },
+        ],
         { sets: { many: { file: 'many.netset' } } },
       );
     let flips = 0;
@@ -104,10 +130,16 @@ t.test('a switch between two policies', async (t) => {
     t.ok(seen!.changes <= flips, `${String(seen!.changes)} changes for ${String(flips)} switches`);
     t.same(seen!.errors, {});
   });
-  await until('nothing is left to do', async () => (await box.cgfw('diff', box.policyFile)).code === 0);
+  await until(
+    'nothing is left to do',
+    async () => (await box.cgfw('diff', box.policyFile)).code === 0,
+  );
 });
 
 /** Single addresses, none beside another, none of this host. */
 function addresses(count: number): string {
-  return Array.from({ length: count }, (_, i) => `20.${String(i >> 15)}.${String((i >> 7) & 255)}.${String((2 * i) & 255)}\n`).join('');
+  return Array.from(
+    { length: count },
+    (_, i) => `20.${String(i >> 15)}.${String((i >> 7) & 255)}.${String((2 * i) & 255)}\n`,
+  ).join('');
 }

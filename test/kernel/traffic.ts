@@ -22,8 +22,18 @@ export interface Way {
 export const BLOCKED = ['127.1.2.3', '2001:db8::102:3'];
 export const OPEN = ['127.1.2.4', '2001:db8::102:4'];
 
-export const IPV4: Way = { name: 'IPv4', family: 'AF_INET', blocked: '127.1.2.3', open: '127.1.2.4' };
-export const IPV6: Way = { name: 'IPv6', family: 'AF_INET6', blocked: '2001:db8::102:3', open: '2001:db8::102:4' };
+export const IPV4: Way = {
+  name: 'IPv4',
+  family: 'AF_INET',
+  blocked: '127.1.2.3',
+  open: '127.1.2.4',
+};
+export const IPV6: Way = {
+  name: 'IPv6',
+  family: 'AF_INET6',
+  blocked: '2001:db8::102:3',
+  open: '2001:db8::102:4',
+};
 export const MAPPED: Way = {
   name: 'v4-mapped IPv6',
   family: 'AF_INET6',
@@ -56,7 +66,8 @@ export function makeScene(box: Sandbox): Scene {
     cgroup,
     inside: box.puppet(cgroup, netns.name),
     outside: box.puppet(box.cgroup('outside'), netns.name),
-    apply: (policy, more = {}) => box.apply(policyText([{ name: 'web', cgroups: [cgroup], ...policy }], more)),
+    apply: (policy, more = {}) =>
+      box.apply(policyText([{ name: 'web', cgroups: [cgroup], ...policy }], more)),
     close: async () => {
       await box.close();
       netns.close();
@@ -65,7 +76,10 @@ export function makeScene(box: Sandbox): Scene {
 }
 
 /** Listens on all addresses of both families. */
-export async function listen(puppet: Puppet, port = 0): Promise<{ server: PuppetSocket; port: number }> {
+export async function listen(
+  puppet: Puppet,
+  port = 0,
+): Promise<{ server: PuppetSocket; port: number }> {
   const server = await puppet.socket('AF_INET6');
   await server.do('setsockopt', 'SOL_SOCKET', 'SO_REUSEADDR', 1);
   await server.do('bind', ['::', port]);
@@ -74,14 +88,22 @@ export async function listen(puppet: Puppet, port = 0): Promise<{ server: Puppet
 }
 
 /** Receives datagrams on all addresses of both families. */
-export async function receive(puppet: Puppet, port = 0): Promise<{ server: PuppetSocket; port: number }> {
+export async function receive(
+  puppet: Puppet,
+  port = 0,
+): Promise<{ server: PuppetSocket; port: number }> {
   const server = await puppet.socket('AF_INET6', 'SOCK_DGRAM');
   await server.do('bind', ['::', port]);
   return { server, port: await server.port() };
 }
 
 /** Result of a connect(): `ok` or the error's name. The socket is closed again. */
-export async function tryConnect(puppet: Puppet, way: Way, address: string, port: number): Promise<string> {
+export async function tryConnect(
+  puppet: Puppet,
+  way: Way,
+  address: string,
+  port: number,
+): Promise<string> {
   const socket = await puppet.socket(way.family);
   try {
     return await socket.try('connect', [address, port]);
@@ -91,7 +113,12 @@ export async function tryConnect(puppet: Puppet, way: Way, address: string, port
 }
 
 /** Begins a connection that is expected to hang; see stillHangs. */
-export async function beginConnect(puppet: Puppet, way: Way, address: string, port: number): Promise<PuppetSocket> {
+export async function beginConnect(
+  puppet: Puppet,
+  way: Way,
+  address: string,
+  port: number,
+): Promise<PuppetSocket> {
   const socket = await puppet.socket(way.family);
   await socket.do('setblocking', 0);
   const result = await socket.try('connect', [address, port]);
@@ -115,7 +142,11 @@ export function echoRequest(way: Way, sequence: number): { bytes: string } {
 }
 
 export function pingSocket(puppet: Puppet, way: Way): Promise<PuppetSocket> {
-  return puppet.socket(way.family, 'SOCK_DGRAM', way.family === 'AF_INET' ? 'IPPROTO_ICMP' : 'IPPROTO_ICMPV6');
+  return puppet.socket(
+    way.family,
+    'SOCK_DGRAM',
+    way.family === 'AF_INET' ? 'IPPROTO_ICMP' : 'IPPROTO_ICMPV6',
+  );
 }
 
 /** Sequence number of the next echo reply. */
