@@ -281,3 +281,64 @@ t.test('the ends of conversations, and what the kernel says about them', async (
     },
   );
 });
+
+t.test('connections that begin in other ways', async (t) => {
+  const { netns, inside, outside, apply } = scene(t);
+  netns.sysctl('net/ipv4/tcp_fastopen', '1543'); // both ends, and no cookie is asked for
+  const MSG_FASTOPEN = 0x20000000;
+  const IPPROTO_TCP = 6;
+  const TCP_FASTOPEN = 23;
+  const IPPROTO_MPTCP = 262;
+
+  async function fastOpen(client: Puppet, server: Puppet, way: Way): Promise<string> {
+    const listener = await listen(server, server === inside ? PORT : 0);
+    await listener.server.do('setsockopt', IPPROTO_TCP, TCP_FASTOPEN, 5);
+    const socket = await client.socket(way.family);
+    await socket.do('sendto', { bytes: 'early' }, MSG_FASTOPEN, [way.blocked, listener.port]);
+    const accepted = await listener.server.accept();
+    if ((await accepted.do('recv', 64)) !== 'early') return 'nothing came with the SYN';
+    const result = await talk({ client: socket, server: accepted });
+    await listener.server.do('close');
+    return result;
+  }
+
+  for (const way of WAYS) {
+    await t.test(`TCP Fast Open over ${way.name}, as client and as server`, async (t) => {
+      await apply(strictClient(BLOCKED));
+      t.equal(await fastOpen(inside, outside, way), 'both');
+      await apply(serverOnly('any'));
+      t.equal(await fastOpen(outside, inside, way), 'both');
+    });
+  }
+
+  await t.test('MPTCP, as client and as server', async (t) => {
+    const made = await inside.trySocket('AF_INET', 'SOCK_STREAM', IPPROTO_MPTCP);
+    if (made !== 'ok') {
+      t.comment(`skipped: this kernel has no MPTCP (${made})`);
+      return;
+    }
+    for (const [client, server, policy] of [
+      [inside, outside, strictClient(BLOCKED)],
+      [outside, inside, serverOnly('any')],
+    ] as const) {
+      await apply(policy);
+      const listener = await server.socket('AF_INET', 'SOCK_STREAM', IPPROTO_MPTCP);
+      await listener.do('setsockopt', 'SOL_SOCKET', 'SO_REUSEADDR', 1);
+      await listener.do('bind', ['127.1.2.3', PORT]);
+      await listener.do('listen', 5);
+      const socket = await client.socket('AF_INET', 'SOCK_STREAM', IPPROTO_MPTCP);
+      await socket.do('connect', ['127.1.2.3', PORT]);
+      t.equal(await talk({ client: socket, server: await listener.accept() }), 'both');
+      await listener.do('close');
+    }
+  });
+
+  await t.test('a server that answers every SYN with a cookie', async (t) => {
+    netns.sysctl('net/ipv4/tcp_syncookies', '2');
+    await apply(serverOnly('any'));
+    const listener = await listen(inside, PORT);
+    for (const way of WAYS) {
+      t.equal(await talk(await connectPair(outside, way, listener)), 'both', way.name);
+    }
+  });
+});
