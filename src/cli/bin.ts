@@ -3,4 +3,6 @@
 import { main } from './main.js';
 import { processWorld } from './world.js';
 
-process.exitCode = await main(process.argv.slice(2), processWorld());
+// Leaves at once, whatever a library still holds open: what was written to stdout
+// is out (files, pipes and terminals are written synchronously on Linux).
+process.exit(await main(process.argv.slice(2), processWorld()));

@@ -32,7 +32,11 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
   const program = new Command('cgfw')
     .description('A firewall for Linux cgroups: one YAML policy, enforced in the kernel by eBPF.')
     .version(version())
-    .configureOutput({ writeOut: world.stdout, writeErr: world.stderr })
+    .configureOutput({
+      writeOut: world.stdout,
+      writeErr: world.stderr,
+      outputError: (text) => report(world, misuse(text), wantsJson(argv) ? 'json' : 'text'),
+    })
     .exitOverride()
     .enablePositionalOptions()
     .showSuggestionAfterError()
@@ -50,6 +54,16 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
     report(world, error instanceof CgfwError ? error : unexpected(error), wantsJson(argv) ? 'json' : 'text');
     return TROUBLE;
   }
+}
+
+/** The words of commander in the form of all other errors. */
+function misuse(text: string): CgfwError {
+  const [first = '', second = ''] = text.trim().split('\n');
+  const meant = /^\(Did you mean (?:one of )?(.*)\?\)$/.exec(second)?.[1];
+  return new CgfwError(first.replace(/^error: /, '').replace(/\.$/, ''), {
+    code: 'usage',
+    fix: meant === undefined ? 'see cgfw --help, or cgfw VERB --help' : `did you mean ${meant}?`,
+  });
 }
 
 /** What follows `--`, or the command of exec, is not ours. */
@@ -97,7 +111,9 @@ export function report(world: World, error: CgfwError, format: 'json' | 'text'):
     world.stdout(`${JSON.stringify({ error: { code, message, fix, diagnostics: diagnosticsToJson(diagnostics) } })}\n`);
     return;
   }
-  for (const diagnostic of error.diagnostics) {
+  const [only] = error.diagnostics;
+  const isTold = error.diagnostics.length === 1 && only?.message === error.message;
+  for (const diagnostic of isTold ? [] : error.diagnostics) {
     world.stderr(`${renderDiagnostic(diagnostic, { color: world.isTerminal })}\n`);
   }
   world.stderr(`cgfw: ${error.message}\n  fix: ${error.fix}\n`);

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { CgfwError } from '../base/error.js';
 import { guardsOf } from '../agent/guard.js';
 import type { ProspectOptions } from '../agent/prospect.js';
-import { BPF_FS_MAGIC, mountBpffs, statfsType } from '../kernel/native.js';
+import { BPF_FS_MAGIC, CGROUP2_MAGIC, mountBpffs, statfsType } from '../kernel/native.js';
 import { findPlace } from '../kernel/place.js';
 import type { Place } from '../kernel/place.js';
 import type { Policy } from '../policy/policy.js';
@@ -31,6 +31,12 @@ export function kernelPlace(world: World, options: Options): Place {
     throw new CgfwError(`there is no directory ${place.cgroupRoot}`, {
       code: 'no-cgroup2',
       fix: 'name the mount point of the cgroup2 hierarchy with --cgroup-root',
+    });
+  }
+  if (statfsType(place.cgroupRoot) !== CGROUP2_MAGIC) {
+    throw new CgfwError(`${place.cgroupRoot} is not in a cgroup2 hierarchy`, {
+      code: 'no-cgroup2',
+      fix: 'name its mount point with --cgroup-root (grep cgroup2 /proc/mounts), or leave the option out',
     });
   }
   return place;
@@ -66,6 +72,10 @@ export function validPolicy(world: World, reading: Reading): Policy {
 
 export function invalidPolicy(reading: Reading): CgfwError {
   const [file] = reading.files;
+  const [only] = reading.diagnostics;
+  if (only !== undefined && only.at === undefined && reading.diagnostics.length === 1) {
+    return new CgfwError(only.message, { code: 'invalid-policy', fix: only.fix, diagnostics: reading.diagnostics });
+  }
   return new CgfwError(`the policy file ${file ?? ''} is not valid`, {
     code: 'invalid-policy',
     fix: 'mend what the lines above name',

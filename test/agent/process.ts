@@ -8,8 +8,12 @@ import { createInterface } from 'node:readline';
 import { until } from '../kernel/sandbox.js';
 import type { Result, Sandbox } from '../kernel/sandbox.js';
 
-/** The built command, beside these tests. */
-export const BIN = join(import.meta.dirname, '../../src/cli/bin.js');
+/**
+ * The built command beside these tests, and its arguments up to the verb. It is
+ * started through env: the test runner puts itself into every Node that we spawn.
+ */
+export const ENV = '/usr/bin/env';
+export const CGFW = ['-u', 'NODE_OPTIONS', process.execPath, join(import.meta.dirname, '../../src/cli/bin.js')] as const;
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string; readonly level: number };
 
@@ -32,8 +36,8 @@ export class AgentProcess {
 
   /** Starts an agent on the sandbox's policy file, and does not wait. */
   static spawn(box: Sandbox, ...options: readonly string[]): AgentProcess {
-    const argv = [BIN, 'run', box.policyFile, '--json', ...options];
-    return new AgentProcess(spawn(process.execPath, argv, { env: box.env, stdio: ['ignore', 'pipe', 'pipe'] }));
+    const argv = [...CGFW, 'run', box.policyFile, '--json', ...options];
+    return new AgentProcess(spawn(ENV, argv, { env: box.env, stdio: ['ignore', 'pipe', 'pipe'] }));
   }
 
   /** As spawn, and waits until the agent has looked once. */
@@ -87,10 +91,12 @@ export class AgentProcess {
 
   /** Ends the process and waits for its end; its exit code, or the signal's name. */
   async end(name: NodeJS.Signals = 'SIGTERM'): Promise<number | string> {
-    if (this.isRunning) {
-      const gone = once(this.#child, 'exit');
-      this.#child.kill(name);
-      await gone;
+    this.#child.kill(name);
+    try {
+      await until(`the agent ends on ${name}`, () => !this.isRunning);
+    } catch (error) {
+      this.#child.kill('SIGKILL');
+      throw new Error(`${String(error)}\n${this.story()}`);
     }
     return this.#child.exitCode ?? this.#child.signalCode ?? -1;
   }
@@ -105,7 +111,7 @@ export interface SpawnOptions {
 /** Runs a command line as a process of its own, to its end. */
 export async function runProcess(box: Sandbox, argv: readonly string[], options: SpawnOptions = {}): Promise<Result> {
   const uid = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
-  const child = spawn(process.execPath, [BIN, ...argv], { env: { ...box.env, ...options.env }, ...uid });
+  const child = spawn(ENV, [...CGFW, ...argv], { env: { ...box.env, ...options.env }, ...uid });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));

@@ -14,7 +14,7 @@ import { readState } from '../../src/kernel/read.js';
 import { PolicyFile } from '../../src/source/policy-file.js';
 import { Sandbox, until } from '../kernel/sandbox.js';
 import { policyText, probe, reject } from './policies.js';
-import { AgentProcess, BIN, runProcess } from './process.js';
+import { AgentProcess, CGFW, ENV, runProcess } from './process.js';
 
 const ONE = '127.1.2.3';
 const TWO = '127.1.2.4';
@@ -222,7 +222,7 @@ t.test('kill -9 in the middle of an apply', async (t) => {
   for (const share of [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9]) {
     const delayMs = Math.round(share * wholeMs);
     box.write(wanted);
-    const child = spawn(process.execPath, [BIN, 'apply', box.policyFile], { env: box.env, stdio: 'ignore' });
+    const child = spawn(ENV, [...CGFW, 'apply', box.policyFile], { env: box.env, stdio: 'ignore' });
     const gone = once(child, 'exit');
     const startMs = performance.now();
     await until('its time has come', () => performance.now() - startMs > delayMs);

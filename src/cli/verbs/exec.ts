@@ -38,7 +38,10 @@ export const exec: Verb = {
 };
 
 function cgroupOption(text: string | undefined): string {
-  const parsed = parseSelector(text ?? '');
+  if (text === undefined) {
+    throw new CgfwError('--cgroup is missing', { code: 'usage', fix: 'name the cgroup, such as --cgroup cgfw-demo' });
+  }
+  const parsed = parseSelector(text);
   if (parsed.kind === 'selector' && !/[*?]/.test(parsed.text)) return parsed.text;
   const message = parsed.kind === 'bad' ? parsed.message : `${parsed.text} is a pattern`;
   throw new CgfwError(`--cgroup: ${message}`, { code: 'usage', fix: 'name one cgroup, such as --cgroup cgfw-demo' });

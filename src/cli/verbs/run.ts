@@ -18,7 +18,7 @@ export const run: Verb = {
   ],
   examples: [
     ['cgfw run', 'enforces /etc/cgfw/policy.yaml and follows every change of it'],
-    ['kill -HUP $(pidof cgfw)', 'makes the agent look at once; SIGTERM ends it and leaves enforcement in place'],
+    ['kill -HUP PID', 'makes the agent look at once; SIGTERM ends it and leaves enforcement in place'],
   ],
   exits: '0 ended by a signal, 2 trouble',
   run: async (world, args, options) => {
@@ -43,11 +43,14 @@ export const run: Verb = {
 function levelOf(options: Options): string {
   const level = textOption(options, 'logLevel') ?? 'info';
   if (['debug', 'info', 'warn', 'error'].includes(level)) return level;
-  throw new CgfwError(`unknown log level ${level}`, { code: 'usage', fix: 'use debug, info, warn or error' });
+  throw new CgfwError(`--log-level: ${level} is not a level`, { code: 'usage', fix: 'use debug, info, warn or error' });
 }
 
 function resyncMs(options: Options): number {
   const seconds = Number(textOption(options, 'resync') ?? '30');
   if (seconds >= 1 && seconds <= 86_400) return seconds * 1000;
-  throw new CgfwError('--resync takes seconds', { code: 'usage', fix: 'use a number from 1 to 86400' });
+  throw new CgfwError(`--resync: ${textOption(options, 'resync') ?? ''} is not a number of seconds from 1 to 86400`, {
+    code: 'usage',
+    fix: 'write it as --resync 30',
+  });
 }
