@@ -3,6 +3,7 @@
 # {"error": "EPERM"}. Bytes travel as latin-1 text.
 import errno
 import json
+import os
 import select
 import socket
 import sys
@@ -161,6 +162,7 @@ def run(command):
         return bool(select.select([], [sock], [], command["args"][0])[1])
     if op == "alternate":
         kind, addresses = command["args"]
+        os.nice(10)  # whoever switches policies meanwhile comes first
         alternators[command["socket"]] = Alternator(ATTEMPTS[kind](sock, given(addresses)))
         return None
     if op == "stop":

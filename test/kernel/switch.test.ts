@@ -84,7 +84,7 @@ t.test('a switch between two policies', async (t) => {
       stop();
       for (const { changes, met, errors } of seen) {
         t.ok(changes <= FLIPS, `${String(changes)} changes for ${String(FLIPS)} switches`);
-        t.ok(changes > FLIPS / 2, 'the sender looked often enough');
+        t.ok(changes > FLIPS / 4, 'the sender looked often enough');
         t.ok(met[0] > FLIPS && met[1] > FLIPS, `${String(met[0])} and ${String(met[1])} attempts`);
         t.same(errors, {});
       }
