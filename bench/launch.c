@@ -95,6 +95,7 @@ int main(int argc, char **argv)
 	}
 	signal(SIGTERM, pass_on);
 	signal(SIGINT, pass_on);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	start = now_ns();
 	child = fork();
 	if (child < 0)

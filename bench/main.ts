@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../src/kernel/place.js';
@@ -50,9 +51,13 @@ async function runTrial(question: Question, trial: Trial): Promise<Row[] | strin
     isLate = true;
     child.kill('SIGKILL');
   }, trial.timeoutS * 1000);
-  const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? 128)));
+  const closed = once(child, 'close');
+  await once(child, 'exit');
   clearTimeout(timer);
   await ground.clear();
+  // Only now: a process that the trial left behind held its pipes open.
+  await closed;
+  const code = child.exitCode ?? 128;
   current = null;
   if (isLate) return `not done within ${String(trial.timeoutS)} s`;
   if (code !== 0) return stderr.trim().slice(-1500) || `exit ${String(code)}`;

@@ -1,6 +1,6 @@
 // cgfw as its users run it: as a command of its own process.
 
-import { renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import { openPinnedMap } from '../../src/kernel/native.js';
@@ -55,8 +55,9 @@ export class RunningAgent {
       'inherit',
     ]);
     await until('the agent has put the policy into force', () => generationOf(ground) > generation, 60_000);
-    const pid = Number((await must(['cat', join(cgroup, 'cgroup.procs')])).stdout.split('\n')[0]);
-    return new RunningAgent(ground, child, pid);
+    const pid = (): number => Number(readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').split('\n')[0]);
+    await until('the agent runs', () => pid() > 0, 10_000);
+    return new RunningAgent(ground, child, pid());
   }
 
   /** Runs `change` and gives the time until another generation is in force, in ms. */

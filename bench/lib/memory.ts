@@ -9,7 +9,7 @@ import type { Place } from '../../src/kernel/place.js';
 
 const MB = 2 ** 20;
 
-/** Resident set of a process in MB; '' when it is gone throws. */
+/** Resident set of a process in MB. */
 export function residentMb(pid: number): number {
   const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');
   return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? NaN) / 1024;
@@ -49,16 +49,11 @@ function mapBytes(pin: string): number {
   }
 }
 
-/** Memory that no process and no page cache holds, in MB: its growth is what the kernel took. */
+/** Memory that the kernel holds for itself, in MB: its growth is what a ruleset took. */
 export function kernelMb(): number {
-  const fields = new Map(
-    readFileSync('/proc/meminfo', 'utf8')
-      .split('\n')
-      .map((line) => [line.split(':')[0] ?? '', Number(/\d+/.exec(line)?.[0] ?? 0)] as const),
-  );
-  const kb = (name: string): number => fields.get(name) ?? 0;
-  const processes = kb('AnonPages') + kb('Cached') + kb('Buffers');
-  return (kb('MemTotal') - kb('MemFree') - processes) / 1024;
+  const text = readFileSync('/proc/meminfo', 'utf8');
+  const kb = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+  return (kb('SUnreclaim') + kb('VmallocUsed') + kb('Percpu')) / 1024;
 }
 
 /** Names in a folder that may not be there. */

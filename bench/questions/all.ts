@@ -3,8 +3,11 @@
 import type { Question } from '../question.js';
 import { change } from './change.js';
 import { decision } from './decision.js';
+import { events } from './events.js';
 import { load } from './load.js';
+import { reload } from './reload.js';
+import { scale } from './scale.js';
 import { trafficQuestion } from './traffic.js';
 import { verbs } from './verbs.js';
 
-export const QUESTIONS: readonly Question[] = [decision, trafficQuestion, load, change, verbs];
+export const QUESTIONS: readonly Question[] = [decision, trafficQuestion, load, change, reload, scale, events, verbs];

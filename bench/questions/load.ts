@@ -43,9 +43,9 @@ async function loadNft(ground: Ground, size: number): Promise<Load> {
 async function loadIpset(ground: Ground, size: number): Promise<Load> {
   const netns = await ground.netns('walled');
   const file = dataFile(`${String(size)}.restore`, () => restoreText('block', size));
-  const before = kernelMb();
   const finished = await must(['ipset', 'restore', '-f', file], { netns });
-  return { finished, kernel: kernelMb() - before };
+  const { stdout } = await must(['ipset', 'list', '-terse', 'block'], { netns });
+  return { finished, kernel: Number(/Size in memory: (\d+)/.exec(stdout)?.[1] ?? NaN) / 2 ** 20 };
 }
 
 const LOADERS: readonly (readonly [name: string, loader: Loader])[] = [
