@@ -92,6 +92,6 @@ let failures = 0;
 for (const question of QUESTIONS) {
   if (wanted.length === 0 || wanted.includes(question.name)) failures += await ask(question);
 }
-writeReport(RESULTS, mode);
+writeReport(RESULTS, QUESTIONS, mode);
 console.log(failures === 0 ? '\nbench: done' : `\nbench: done, ${String(failures)} trials failed`);
 process.exitCode = failures === 0 ? 0 : 1;

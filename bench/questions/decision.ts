@@ -79,6 +79,7 @@ async function measurePolicy(ground: Ground, mode: Mode, table: Table, family: 4
       const words = (state === direction ? 'stateless' : state) + ` IPv${String(family)} ${protocol} ${direction}`;
       const row = (what: string, value: number): Row => ({ variant: `cgfw ${table.name}`, metric: `${words} ${what}`, unit: 'ns', value });
       rows.push(row('hot', hotNs - emptyNs), row(isNoted ? 'cold, each a new exchange' : 'cold', coldNs - pickNs));
+      if (table.rules === 1) rows.push({ variant: 'empty program', metric: `IPv${String(family)} ${protocol} ${direction}`, unit: 'ns', value: emptyNs });
       if (!isNoted) continue;
       fillPicks(cold, picks.subarray(0, LIVE_EXCHANGES * (family === 4 ? 1 : 4)));
       const [againPickNs = NaN, againNs = NaN] = measure(
@@ -135,7 +136,7 @@ export const decision: Question = {
   name: 'decision',
   asks: 'What does one decision cost, over a program of the same type that does nothing?',
   trials: (mode): Trial[] => [
-    ...TABLES.flatMap((table) =>
+    ...TABLES.filter(({ prefixes }) => mode === 'full' || prefixes === 0 || prefixes >= 100_000).flatMap((table) =>
       ([4, 6] as const).flatMap((family) =>
         POLICY_MODES.filter((state) => table.rules < 2 || (family === 4 && state !== 'blocklist')).map((state) => ({
           name: `${table.name}, IPv${String(family)}, ${state}`,
@@ -144,7 +145,7 @@ export const decision: Question = {
         })),
       ),
     ),
-    ...TABLES.filter(({ prefixes }) => prefixes >= 1000).flatMap((table) =>
+    ...TABLES.filter(({ prefixes }) => prefixes >= (mode === 'full' ? 1000 : 100_000)).flatMap((table) =>
       ([4, 6] as const)
         .filter((family) => mode === 'full' || family === 4)
         .map((family) => ({

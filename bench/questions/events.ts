@@ -33,7 +33,7 @@ async function deliver(ground: Ground, mode: Mode): Promise<Row[]> {
   const cgroup = ground.cgroup('walled');
   const netns = await ground.netns('walled');
   await apply(ground, policy(cgroup, 'all'));
-  const argv = ['udp', '-s', mode === 'quick' ? '1.5' : '5', '-d', destinationsFile(1000, 1)];
+  const argv = ['udp', '-o', '-s', mode === 'quick' ? '1.5' : '5', '-d', destinationsFile(1000, 1)];
   const where = { cgroup: ground.directory(cgroup), netns, cpu: 0 };
   let seen = 0;
   let untouched = 0;
@@ -76,7 +76,7 @@ async function drainRate(ground: Ground, mode: Mode): Promise<Row[]> {
   const samples: number[] = [];
   for (let i = 0; i < (mode === 'quick' ? 3 : 9); i++) {
     let seen = 0;
-    await traffic({ cgroup: ground.directory(cgroup), netns, cpu: 0 }, 'udp', '-s', '0.5', '-d', destinationsFile(1000, 1));
+    await traffic({ cgroup: ground.directory(cgroup), netns, cpu: 0 }, 'udp', '-o', '-s', '0.5', '-d', destinationsFile(1000, 1));
     const stream = streamEvents(ground.place, (events) => (seen += events.length));
     const startMs = performance.now();
     stream.drain();
