@@ -1,23 +1,21 @@
 // The long-running agent: whatever happens, look at the file, look at the
 // kernel, and do what is missing. Events only say that something is dirty.
 
+import { resolve } from 'node:path';
 import { watchCgroups } from '../kernel/cgroup-watch.js';
 import type { CgroupWatch } from '../kernel/cgroup-watch.js';
 import type { Place } from '../kernel/place.js';
-import type { Policy } from '../policy/policy.js';
 import type { Logger } from '../report/log.js';
-import { PolicyFile } from '../source/policy-file.js';
-import type { Reading } from '../source/policy-file.js';
 import { watchFiles } from '../source/watch.js';
 import type { FileWatch } from '../source/watch.js';
 import { EventReader } from './event-reader.js';
-import { guardsOf } from './guard.js';
 import { lockAgent } from './presence.js';
 import type { FileLock } from '../kernel/native.js';
-import { reconcile } from './reconcile.js';
-import type { Outcome } from './reconcile.js';
 import { enforced, Storyteller } from './story.js';
 import { isLingering } from '../compile/state.js';
+import { StewardThread } from './steward-thread.js';
+import { troubleOf } from './steward.js';
+import type { Done, Report } from './steward.js';
 import { pendingTrial, secondsLeft } from './trial.js';
 
 export interface AgentOptions {
@@ -45,14 +43,14 @@ const TRIAL_MS = 500;
 
 export class Agent {
   readonly #options: AgentOptions;
-  readonly #file: PolicyFile;
+  readonly #steward: StewardThread;
+  readonly #path: string;
   readonly #lock: FileLock;
   readonly #story: Storyteller;
   readonly #events: EventReader;
   readonly #files: FileWatch;
   readonly #cgroups: CgroupWatch;
-  #policy: Policy | null = null;
-  #lastReading: Reading | null = null;
+  #watched: readonly string[] = [];
   #dirty = new Set<Cause>();
   #running: Promise<void> | null = null;
   #resync: NodeJS.Timeout;
@@ -69,7 +67,8 @@ export class Agent {
     this.#lock = lock;
     this.#events = events;
     this.#story = new Storyteller(log);
-    this.#file = new PolicyFile(options.policyPath, options.uid);
+    this.#path = resolve(options.policyPath);
+    this.#steward = new StewardThread({ place, policyPath: options.policyPath, uid: options.uid });
     this.#files = watchFiles(
       () => this.mark('file'),
       (error) => log.error({ err: error }, 'watching the policy file failed; the resync goes on looking'),
@@ -92,13 +91,13 @@ export class Agent {
     const lock = lockAgent(options.place, options.policyPath);
     const agent = new Agent(options, lock, await EventReader.open(options.place, options.log));
     const outcome = await agent.#begin();
-    const fields = outcome === null ? {} : enforced(1, outcome);
-    options.log.info({ ...fields, pid: process.pid, policy: agent.#file.path }, 'agent started');
+    const fields = outcome === null ? {} : enforced(1, outcome.state);
+    options.log.info({ ...fields, pid: process.pid, policy: agent.#path }, 'agent started');
     return agent;
   }
 
-  async #begin(): Promise<Outcome | null> {
-    let first: Outcome | null = null;
+  async #begin(): Promise<Done | null> {
+    let first: Done | null = null;
     this.#running = this.#reconcile(['start']).then((outcome) => {
       first = outcome;
     });
@@ -129,38 +128,43 @@ export class Agent {
   }
 
   /** Whatever goes wrong is told and tried again: the agent lives on. */
-  async #reconcile(marked: readonly Cause[]): Promise<Outcome | null> {
+  async #reconcile(marked: readonly Cause[]): Promise<Done | null> {
     const id = ++this.#sequence;
     let causes = marked;
     try {
       if (causes.includes('resync')) this.#cgroups.rescan();
-      const before = this.#lastReading;
-      const reading = causes.every((cause) => cause === 'cgroups') ? before : this.#look();
+      const extent = causes.every((cause) => cause === 'cgroups') ? 'kernel' : 'file and kernel';
+      const report = await this.#steward.work(extent);
+      this.#tellReading(report);
       // A change of the file that a resync found first is no drift of the kernel.
-      if (reading !== before && !causes.includes('file')) causes = [...causes, 'file'];
-      const outcome = await reconcile(this.#options.place, this.#policy, { guards: guardsOf(reading?.sets ?? []) });
-      this.#story.tellOutcome({ id, causes, outcome });
-      this.#follow(outcome);
-      return outcome;
+      if (report.isNews && !causes.includes('file')) causes = [...causes, 'file'];
+      // And one that changed nothing explains nothing.
+      if (!report.isNews) causes = causes.filter((cause) => cause !== 'file');
+      if (report.done === null) {
+        this.#story.tellTrouble(id, report.trouble ?? { message: 'no outcome', diagnostics: [] });
+        this.#retryLater();
+        return null;
+      }
+      this.#story.tellOutcome({ id, causes, outcome: report.done });
+      this.#follow(report.done);
+      return report.done;
     } catch (error) {
-      this.#story.tellTrouble(id, error);
+      this.#story.tellTrouble(id, troubleOf(error));
       this.#retryLater();
       return null;
     }
   }
 
-  /** Reads the file; a bad one is said once and changes nothing. */
-  #look(): Reading {
-    const reading = this.#file.read();
-    this.#files.setFiles([...new Set([...reading.files, ...(this.#lastReading?.files ?? [])])]);
-    this.#story.tellReading(this.#file.path, reading);
-    this.#lastReading = reading;
-    if (reading.policy !== undefined) this.#policy = reading.policy;
-    return reading;
+  /** A bad file is said once; files that it no longer names may be what is wrong with it. */
+  #tellReading({ reading }: Report): void {
+    if (reading === null) return;
+    this.#files.setFiles([...new Set([...reading.files, ...this.#watched])]);
+    this.#watched = reading.files;
+    this.#story.tellReading(this.#path, reading);
   }
 
-  #follow(outcome: Outcome): void {
-    this.#events.follow(outcome.state);
+  #follow(outcome: Done): void {
+    this.#events.follow(outcome.state.isLoaded ? 'loaded' : 'nothing');
     if (outcome.failures.length > 0) this.#retryLater();
     if (outcome.trial !== null) this.#awaitTrial();
     clearTimeout(this.#linger);
@@ -196,6 +200,7 @@ export class Agent {
     clearTimeout(this.#trial);
     clearTimeout(this.#linger);
     await this.#running;
+    await this.#steward.close();
     await this.#files.close();
     this.#cgroups.close();
     await this.#events.close();

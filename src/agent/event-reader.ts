@@ -1,6 +1,5 @@
 // The agent's end of the event ring: to the log, and to whoever follows.
 
-import type { State } from '../compile/state.js';
 import { eventRingId, streamEvents } from '../kernel/events.js';
 import type { EventStream } from '../kernel/events.js';
 import { lockEvents } from '../kernel/lock.js';
@@ -33,8 +32,8 @@ export class EventReader {
   }
 
   /** After each reconcile: reads the ring that is loaded now, with the names in force now. */
-  follow(state: State): void {
-    if (state.programs === null) {
+  follow(kernel: 'loaded' | 'nothing'): void {
+    if (kernel === 'nothing') {
       this.#endStream();
       return;
     }

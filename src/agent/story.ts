@@ -1,6 +1,5 @@
 // What the agent's log says about a reconcile: each thing once.
 
-import type { CgfwError } from '../base/error.js';
 import type { Diagnostic } from '../base/error.js';
 import { secondsLeft } from './trial.js';
 import type { Logger } from '../report/log.js';
@@ -12,7 +11,7 @@ import type { Reading } from '../source/policy-file.js';
 import type { Cause } from './agent.js';
 import type { Held } from './guard.js';
 import { Once } from './once.js';
-import type { Outcome } from './reconcile.js';
+import type { Done, InForce, Trouble } from './steward.js';
 
 /** After these, a difference is no surprise. */
 const EXPLAINED: ReadonlySet<Cause> = new Set(['start', 'file', 'trial', 'retry']);
@@ -23,7 +22,7 @@ const NAMED_ACTIONS = 20;
 export interface Story {
   readonly id: number;
   readonly causes: readonly Cause[];
-  readonly outcome: Outcome;
+  readonly outcome: Done;
 }
 
 export class Storyteller {
@@ -37,7 +36,7 @@ export class Storyteller {
   }
 
   /** All that is wrong with the file, when that is news; and that it is mended. */
-  tellReading(path: string, reading: Reading): void {
+  tellReading(path: string, reading: Pick<Reading, 'diagnostics'>): void {
     const isBad = hasErrors(reading.diagnostics);
     if (this.#once.isNews('file', JSON.stringify(reading.diagnostics))) {
       for (const found of reading.diagnostics) this.#tellDiagnostic(found);
@@ -64,11 +63,11 @@ export class Storyteller {
     this.#tellHeld(id, outcome.held);
     this.#tellFailures(id, outcome);
     const { plan, state } = outcome;
-    const fields = enforced(id, outcome);
+    const fields = enforced(id, state);
     this.#log.debug({ reconcile: id, causes, inStep: plan.inStep }, 'looked');
     if (plan.inStep) {
       this.#attached = new Set(state.attachments.map((attachment) => attachment.id));
-      if (causes.includes('start') && state.program !== null) {
+      if (causes.includes('start') && state.hash !== null) {
         this.#log.info(fields, 'the loaded policy is in step; adopted as it is');
       }
       return;
@@ -101,7 +100,7 @@ export class Storyteller {
     });
   }
 
-  #tellTrial(id: number, { trial }: Outcome): void {
+  #tellTrial(id: number, { trial }: Done): void {
     if (trial === null) {
       if (this.#once.settle('trial')) this.#log.info({ reconcile: id }, 'the trial is over');
     } else if (this.#once.isNews('trial', String(trial.generation))) {
@@ -119,7 +118,7 @@ export class Storyteller {
     this.#once.settleOthers('set ', new Set(held.map(({ set }) => `set ${set}`)));
   }
 
-  #tellFailures(id: number, { failures }: Outcome): void {
+  #tellFailures(id: number, { failures }: Done): void {
     const standing = new Set<string>();
     for (const { action, error } of failures) {
       // Gone between looking and acting: the next look knows.
@@ -135,18 +134,17 @@ export class Storyteller {
   }
 
   /** The whole reconcile failed. Bugs and refusals of the system are told with their stack. */
-  tellTrouble(id: number, error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+  tellTrouble(id: number, trouble: Trouble): void {
+    const { message, code, fix, diagnostics, stack } = trouble;
     if (!this.#once.isNews('trouble', message)) return;
-    const { code, fix, diagnostics } = error as Partial<CgfwError>;
-    const fields = { reconcile: id, code, fix: fix ?? 'report this with its stack', err: error };
+    const fields = { reconcile: id, code, fix: fix ?? 'report this with its stack', stack };
     this.#log.error(fields, `reconcile failed; the loaded policy stays in force: ${message}`);
-    for (const diagnostic of diagnostics ?? []) this.#tellDiagnostic(diagnostic);
+    for (const diagnostic of diagnostics) this.#tellDiagnostic(diagnostic);
   }
 }
 
 /** False when all that there was to do failed again. */
-function hasEffect({ plan, failures }: Outcome): boolean {
+function hasEffect({ plan, failures }: Done): boolean {
   const failed = new Set(failures.map(({ action }) => action.target));
   return plan.actions.some(({ target }) => !failed.has(target));
 }
@@ -158,16 +156,15 @@ function actionLines(plan: Plan): string[] {
 }
 
 /** What is enforced now, and for which policies there is no cgroup yet. */
-export function enforced(id: number, { state, program }: Outcome) {
-  const policies = program?.names.policies ?? [];
-  const owners = state.attachments.map((attachment) => attachment.policy);
-  const waiting = policies.filter((_, index) => !owners.includes(index + 1)).map(({ name }) => name);
+export function enforced(id: number, { generation, hash, policies, attachments }: InForce) {
+  const owners = new Set(attachments.map((attachment) => attachment.policy));
+  const waiting = policies.filter((_, index) => !owners.has(index + 1));
   return {
     reconcile: id,
-    generation: state.generation,
-    hash: program?.names.hash.slice(0, 12) ?? null,
+    generation,
+    hash: hash?.slice(0, 12) ?? null,
     policies: policies.length,
-    cgroups: state.attachments.length,
+    cgroups: attachments.length,
     ...(waiting.length === 0 ? {} : { waiting }),
   };
 }

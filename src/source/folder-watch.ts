@@ -65,7 +65,7 @@ export class FolderWatch {
     this.#onError = onError;
   }
 
-  /** From now on exactly these; 'grown' when a folder was not watched before: look once more. */
+  /** From now on exactly these; 'grown' when one was not watched before: look once more. */
   set(places: readonly Place[]): 'grown' | 'same' {
     const wanted = new Map<string, Set<string>>();
     for (const { folder, name } of places) wanted.set(folder, (wanted.get(folder) ?? new Set()).add(name));
@@ -79,8 +79,9 @@ export class FolderWatch {
     const inode = statSync(folder, { throwIfNoEntry: false })?.ino;
     const known = this.#folders.get(folder);
     if (known !== undefined && known.inode === inode) {
+      const hasNew = [...names].some((name) => !known.names.has(name));
       known.names = names;
-      return false;
+      return hasNew;
     }
     this.#drop(folder);
     if (inode === undefined) return false;

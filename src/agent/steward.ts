@@ -1,0 +1,144 @@
+// Looks at the policy file and brings the kernel into step with it. Knows no
+// timers, no log and no events: it can live in a thread of its own.
+
+import { CgfwError } from '../base/error.js';
+import type { Diagnostic } from '../base/error.js';
+import type { Attachment } from '../compile/state.js';
+import type { Trial } from '../kernel/trial.js';
+import type { Place } from '../kernel/place.js';
+import type { Action, Plan } from '../plan/action.js';
+import type { Policy } from '../policy/policy.js';
+import { PolicyFile } from '../source/policy-file.js';
+import type { Reading } from '../source/policy-file.js';
+import { coverageOf, isCovered } from './coverage.js';
+import type { Coverage } from './coverage.js';
+import { guardsOf } from './guard.js';
+import type { Held } from './guard.js';
+import { reconcile } from './reconcile.js';
+import type { Outcome } from './reconcile.js';
+
+export interface StewardOptions {
+  readonly place: Place;
+  readonly policyPath: string;
+  readonly uid: number;
+}
+
+/** An error as plain data, which survives the way between threads. */
+export interface Trouble {
+  readonly message: string;
+  readonly code?: string;
+  readonly fix?: string;
+  readonly diagnostics: readonly Diagnostic[];
+  readonly stack?: string;
+}
+
+/** What is in force, without the tables. */
+export interface InForce {
+  readonly generation: number;
+  /** Programs are loaded; there is an event ring. */
+  readonly isLoaded: boolean;
+  /** Hash of the policy in force; null when there is none. */
+  readonly hash: string | null;
+  /** Names of its policies, in the order of Attachment.policy. */
+  readonly policies: readonly string[];
+  readonly attachments: readonly Attachment[];
+}
+
+/** A reconcile that was carried out, as plain data. */
+export interface Done {
+  readonly plan: Plan;
+  readonly held: readonly Held[];
+  readonly failures: readonly { readonly action: Action; readonly error: Trouble }[];
+  readonly trial: Trial | null;
+  readonly reverted: boolean;
+  readonly state: InForce;
+}
+
+export interface Report {
+  /** What the file says, when it was looked at; `isNews`: otherwise than before. */
+  readonly reading: Pick<Reading, 'diagnostics' | 'files'> | null;
+  readonly isNews: boolean;
+  readonly done: Done | null;
+  /** Why the reconcile as a whole failed; what was in force stays. */
+  readonly trouble: Trouble | null;
+}
+
+/** What has to be looked at. */
+export type Extent = 'file and kernel' | 'kernel';
+
+export class Steward {
+  readonly #place: Place;
+  readonly #file: PolicyFile;
+  #policy: Policy | null = null;
+  #last: Reading | null = null;
+  /** What the last look found in step; null: look at everything. */
+  #inStep: { readonly coverage: Coverage; readonly done: Done } | null = null;
+
+  constructor({ place, policyPath, uid }: StewardOptions) {
+    this.#place = place;
+    this.#file = new PolicyFile(policyPath, uid);
+  }
+
+  /** Never throws: whatever goes wrong is in the report. A bad file changes nothing. */
+  async work(extent: Extent): Promise<Report> {
+    // Cgroups come and go all the time, and most are none of ours.
+    if (extent === 'kernel' && this.#inStep !== null && isCovered(this.#place, this.#inStep.coverage)) {
+      return { reading: null, isNews: false, done: this.#inStep.done, trouble: null };
+    }
+    this.#inStep = null;
+    const before = this.#last;
+    let reading: Reading | null = null;
+    try {
+      if (extent === 'file and kernel') reading = this.#look();
+      const guards = guardsOf(this.#last?.sets ?? []);
+      const outcome = await reconcile(this.#place, this.#policy, { guards });
+      const coverage = coverageOf(outcome);
+      if (coverage !== null) {
+        const done = doneOf({ ...outcome, plan: outcome.remaining, reverted: false });
+        this.#inStep = { coverage, done };
+      }
+      return { ...lookedAt(reading, before), done: doneOf(outcome), trouble: null };
+    } catch (error) {
+      return { ...lookedAt(reading, before), done: null, trouble: troubleOf(error) };
+    }
+  }
+
+  #look(): Reading {
+    const reading = this.#file.read();
+    this.#last = reading;
+    if (reading.policy !== undefined) this.#policy = reading.policy;
+    return reading;
+  }
+}
+
+function lookedAt(reading: Reading | null, before: Reading | null): Pick<Report, 'reading' | 'isNews'> {
+  if (reading === null) return { reading, isNews: false };
+  const { diagnostics, files } = reading;
+  return { reading: { diagnostics, files }, isNews: reading !== before };
+}
+
+function doneOf({ plan, program, held, failures, trial, reverted, state }: Outcome): Done {
+  return {
+    plan,
+    held,
+    failures: failures.map(({ action, error }) => ({ action, error: troubleOf(error) })),
+    trial,
+    reverted,
+    state: {
+      generation: state.generation,
+      isLoaded: state.programs !== null,
+      hash: state.program === null ? null : (program?.names.hash ?? null),
+      policies: program?.names.policies.map(({ name }) => name) ?? [],
+      attachments: state.attachments,
+    },
+  };
+}
+
+export function troubleOf(error: unknown): Trouble {
+  if (error instanceof CgfwError) {
+    const { message, code, fix, diagnostics } = error;
+    return { message, code, fix, diagnostics };
+  }
+  if (error instanceof Error) return { message: error.message, diagnostics: [], stack: error.stack ?? '' };
+  return { message: String(error), diagnostics: [] };
+}
