@@ -2,7 +2,6 @@
 
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import pretty from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
@@ -10,9 +9,11 @@ export type { Logger } from 'pino';
  * Writes synchronously: asynchronous destinations lose the last lines when the
  * process is ended by a signal. `format` comes from whoever knows the terminal.
  */
-export function openLog(format: 'json' | 'pretty', level: string): Logger {
+export async function openLog(format: 'json' | 'pretty', level: string): Promise<Logger> {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
   if (format === 'json') return pino(options, pino.destination({ fd: 1, sync: true }));
+  // Only people wait for it to load.
+  const { default: pretty } = await import('pino-pretty');
   const stream = pretty({
     sync: true,
     colorize: true,

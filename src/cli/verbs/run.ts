@@ -1,5 +1,3 @@
-import { Agent } from '../../agent/agent.js';
-import { openLog } from '../../report/log.js';
 import { CgfwError } from '../../base/error.js';
 import { CGROUP_ROOT_OPTION, DEFAULT_POLICY, POLICY_ARGUMENT, textOption } from '../command.js';
 import type { Options, Verb } from '../command.js';
@@ -24,12 +22,16 @@ export const run: Verb = {
   run: async (world, args, options) => {
     const place = writablePlace(world, options);
     const format = options['json'] === true || !world.isTerminal ? 'json' : 'pretty';
-    const log = openLog(format, levelOf(options));
+    const level = levelOf(options);
+    const resync = resyncMs(options);
+    // Watcher and log take longer to load than most verbs take to run.
+    const [{ Agent }, { openLog }] = await Promise.all([import('../../agent/agent.js'), import('../../report/log.js')]);
+    const log = await openLog(format, level);
     const agent = await Agent.start({
       place,
       policyPath: args[0] ?? DEFAULT_POLICY,
       log,
-      resyncMs: resyncMs(options),
+      resyncMs: resync,
       uid: world.uid,
     });
     world.onReload(() => agent.mark('reload'));
