@@ -20,7 +20,7 @@ import { readSlot, writeSlot } from './slot.js';
 import { readTrial } from './trial.js';
 
 const ABI_VERSION = 1;
-const RING_HALF_BYTES = 4 << 20;
+const RING_HALF_BYTES = 2 << 20;
 /** Events a second for each rule and CPU; `log: all` is not limited. */
 const EVENT_RATE = 10_000;
 
@@ -94,7 +94,11 @@ async function loadObjects(
     object.setRodata(capacityBytes(capacity));
     for (const table of TABLE_MAPS) object.setMaxEntries(table, 2 * capacity[table]);
     for (const counters of COUNTER_MAPS) object.setMaxEntries(counters, capacity.counters);
-    for (const [name, map] of Object.entries(maps)) object.reuseMap(name, map);
+    for (const [name, map] of Object.entries(maps)) {
+      // Another version may declare another size of ring; what is loaded keeps its own.
+      if (object.mapSpec(name).maxEntries !== map.info.maxEntries) object.setMaxEntries(name, map.info.maxEntries);
+      object.reuseMap(name, map);
+    }
     await object.load();
     for (const name of [...SHARED_MAPS, ...COUNTER_MAPS, ...TABLE_MAPS]) maps[name] ??= object.map(name);
   }

@@ -1,6 +1,7 @@
 // New programs and larger tables take over while traffic flows.
 
-import { appendFileSync, cpSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
@@ -8,6 +9,7 @@ import { reconcile } from '../../src/agent/reconcile.js';
 import { readCounters } from '../../src/kernel/counters.js';
 import { listSets } from '../../src/kernel/pins.js';
 import { readState } from '../../src/kernel/read.js';
+import { PACKAGE_ROOT } from '../../src/kernel/place.js';
 import type { Place } from '../../src/kernel/place.js';
 import { openCurrentSet } from '../../src/kernel/set.js';
 import type { Policy } from '../../src/policy/policy.js';
@@ -122,4 +124,29 @@ t.test('more rules than counters: those of rules that stay go on', async (t) => 
   const counted = refusals(box.place);
   // Refusals between the copy of the counters and the move of a link are counted in the old map.
   t.ok(counted <= sent && counted >= sent * 0.9, `${String(counted)} of ${String(sent)} refusals counted`);
+});
+
+t.test('a version with another size of ring takes over the loaded one', async (t) => {
+  const { box, puppet, policy } = await begin(t);
+  const source = join(box.folder, 'source');
+  cpSync(join(PACKAGE_ROOT, 'bpf'), source, { recursive: true });
+  const maps = readFileSync(join(source, 'maps.h'), 'utf8');
+  const changed = maps.replace(/__uint\(max_entries, \d+ << 20\);/, '__uint(max_entries, 1 << 20);');
+  t.not(changed, maps);
+  writeFileSync(join(source, 'maps.h'), changed);
+  const objectDir = join(box.folder, 'bpf');
+  mkdirSync(objectDir);
+  const multiarch = execFileSync('g++', ['-print-multiarch'], { encoding: 'utf8' }).trim();
+  for (const name of readdirSync(source).filter((file) => file.endsWith('.bpf.c'))) {
+    const flags = ['-O2', '-g', '-target', 'bpf', '-mcpu=v2', `-I/usr/include/${multiarch}`, `-I${source}`];
+    execFileSync('clang', [...flags, '-c', join(source, name), '-o', join(objectDir, name.replace(/c$/, 'o'))]);
+  }
+  const place = { ...box.place, objectDir };
+  const { sent, wrong } = await underTraffic(puppet, async () => {
+    const outcome = await reconcile(place, policy, { guards: [] });
+    t.same(outcome.plan.actions.map(({ op }) => op), ['load', 'update', 'sweep']);
+    t.ok(outcome.remaining.inStep);
+  });
+  t.same(wrong, []);
+  t.equal(refusals(place), sent);
 });
