@@ -24,11 +24,11 @@ struct RingState {
   Fd map, epoll;
   size_t page = 0, size = 0;
   uint8_t* consumer = nullptr;  // one page: consumer position, written by us
-  uint8_t* producer = nullptr;  // one page: producer position; then the records, twice
+  uint8_t* producer = nullptr;  // one page: producer position; then the records
 
   ~RingState() {
     if (consumer != nullptr) munmap(consumer, page);
-    if (producer != nullptr) munmap(producer, page + 2 * size);
+    if (producer != nullptr) munmap(producer, page + size);
   }
 };
 
@@ -83,7 +83,7 @@ class Ring : public Napi::ObjectWrap<Ring> {
         mmap(nullptr, state->page, PROT_READ | PROT_WRITE, MAP_SHARED, state->map.Get(), 0);
     if (consumer == MAP_FAILED) return -errno;
     state->consumer = static_cast<uint8_t*>(consumer);
-    void* producer = mmap(nullptr, state->page + 2 * state->size, PROT_READ, MAP_SHARED,
+    void* producer = mmap(nullptr, state->page + state->size, PROT_READ, MAP_SHARED,
                           state->map.Get(), static_cast<off_t>(state->page));
     if (producer == MAP_FAILED) return -errno;
     state->producer = static_cast<uint8_t*>(producer);
@@ -144,7 +144,7 @@ class Ring : public Napi::ObjectWrap<Ring> {
       const uint32_t header = Header(state, at);
       const uint32_t length = header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
       if (!(header & BPF_RINGBUF_DISCARD_BIT)) {
-        memcpy(out, Record(state, at) + BPF_RINGBUF_HDR_SZ, length);
+        CopyOut(state, at + BPF_RINGBUF_HDR_SZ, out, length);
         out += length;
       }
       at += (uint64_t{length} + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
@@ -163,6 +163,15 @@ class Ring : public Napi::ObjectWrap<Ring> {
       napi_fatal_exception(env, env.GetAndClearPendingException().Value());
     }
     return bounded;
+  }
+
+  // The kernel offers the records twice in a row, so that none is ever split;
+  // mapped, that would double what the process appears to hold.
+  static void CopyOut(const RingState* state, uint64_t at, uint8_t* out, uint32_t length) {
+    const auto room = static_cast<uint32_t>(state->size - (at & (state->size - 1)));
+    const uint32_t head = length < room ? length : room;
+    memcpy(out, Record(state, at), head);
+    memcpy(out + head, Record(state, at + head), length - head);
   }
 
   static const uint8_t* Record(const RingState* state, uint64_t at) {

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <linux/membarrier.h>
+#include <malloc.h>
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -88,6 +89,11 @@ Napi::Value MountBpffs(const Napi::CallbackInfo& info) {
   const int error =
       mount("bpf", path.c_str(), "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700");
   return Number(info.Env(), error != 0 ? -errno : 0);
+}
+
+// Gives free pages of the heap back: after a large job glibc would keep them.
+Napi::Value TrimMemory(const Napi::CallbackInfo& info) {
+  return Number(info.Env(), malloc_trim(0));
 }
 
 Napi::Value StatfsType(const Napi::CallbackInfo& info) {
@@ -196,6 +202,7 @@ Napi::Value ProbeMapType(const Napi::CallbackInfo& info) {
 void InitSystem(Napi::Env env, Napi::Object exports, Classes* classes) {
   classes->lock = Napi::Persistent(Lock::Define(env));
   exports.Set("lockFile", Napi::Function::New<LockFile>(env));
+  exports.Set("trimMemory", Napi::Function::New<TrimMemory>(env));
   exports.Set("membarrier", Napi::Function::New<OnPool<Membarrier>>(env));
   exports.Set("swapInnerMap", Napi::Function::New<OnPool<SwapInnerMap>>(env));
   exports.Set("mountBpffs", Napi::Function::New<MountBpffs>(env));

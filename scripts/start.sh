@@ -4,4 +4,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 need_root "npm start"
 bash scripts/setup.sh
-exec node dist/src/cli/bin.js run config/policy.yaml
+cat <<'TEXT'
+
+The agent runs here until Ctrl-C; what it enforces stays (npx cgfw down removes it).
+Try it from a second terminal in this folder:
+
+  npx cgfw exec --cgroup cgfw-demo -- bash -c 'echo > /dev/tcp/198.51.100.7/80'
+
+TEXT
+exec node bin/cgfw.js run config/policy.yaml

@@ -13,7 +13,7 @@ import { lockAgent } from './presence.js';
 import type { FileLock } from '../kernel/native.js';
 import { enforced, Storyteller } from './story.js';
 import { isLingering } from '../compile/state.js';
-import { StewardThread } from './steward-thread.js';
+import { Desk } from './desk.js';
 import { troubleOf } from './steward.js';
 import type { Done, Report } from './steward.js';
 import { pendingTrial, secondsLeft } from './trial.js';
@@ -43,7 +43,7 @@ const TRIAL_MS = 500;
 
 export class Agent {
   readonly #options: AgentOptions;
-  readonly #steward: StewardThread;
+  readonly #desk: Desk;
   readonly #path: string;
   readonly #lock: FileLock;
   readonly #story: Storyteller;
@@ -68,7 +68,7 @@ export class Agent {
     this.#events = events;
     this.#story = new Storyteller(log);
     this.#path = resolve(options.policyPath);
-    this.#steward = new StewardThread({ place, policyPath: options.policyPath, uid: options.uid });
+    this.#desk = new Desk({ place, policyPath: options.policyPath, uid: options.uid });
     this.#files = watchFiles(
       () => this.mark('file'),
       (error) => log.error({ err: error }, 'watching the policy file failed; the resync goes on looking'),
@@ -134,7 +134,7 @@ export class Agent {
     try {
       if (causes.includes('resync')) this.#cgroups.rescan();
       const extent = causes.every((cause) => cause === 'cgroups') ? 'kernel' : 'file and kernel';
-      const report = await this.#steward.work(extent);
+      const report = await this.#desk.work(extent);
       this.#tellReading(report);
       // A change of the file that a resync found first is no drift of the kernel.
       if (report.isNews && !causes.includes('file')) causes = [...causes, 'file'];
@@ -200,7 +200,7 @@ export class Agent {
     clearTimeout(this.#trial);
     clearTimeout(this.#linger);
     await this.#running;
-    await this.#steward.close();
+    await this.#desk.close();
     await this.#files.close();
     this.#cgroups.close();
     await this.#events.close();

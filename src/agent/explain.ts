@@ -11,6 +11,7 @@ import { chainOf } from '../kernel/conflict.js';
 import { readOwner } from '../kernel/owners.js';
 import type { Place } from '../kernel/place.js';
 import { openCurrentSet } from '../kernel/set.js';
+import type { LoadedSet } from '../kernel/set.js';
 import { readSlot } from '../kernel/slot.js';
 import type { Action, Policy } from '../policy/policy.js';
 import { join } from 'node:path';
@@ -46,29 +47,70 @@ export interface Explanation {
   readonly source: 'kernel' | 'file';
 }
 
-/** Asks the loaded classifier, in the kernel. Throws `not-loaded` when nothing is in force. */
+/**
+ * Asks the loaded classifier, in the kernel. A cgroup that does not exist is
+ * judged as it would be. Throws `not-loaded` when nothing is in force.
+ */
 export function explainLoaded(place: Place, cgroup: string, packet: Packet): Explanation {
   const set = openCurrentSet(place.pinRoot);
-  if (set === null || set.generation === 0) {
-    set?.close();
-    throw new CgfwError('no policy is loaded', {
-      code: 'not-loaded',
-      fix: 'load one: cgfw apply; or ask a file: cgfw explain --policy FILE ...',
-    });
-  }
   try {
-    const { generation } = set;
-    const { names } = readSlot(set.maps, set.capacity, generation, 'names-only');
-    const chain = chainOf(cgroup).flatMap((path): Step[] => {
-      const id = path === '' ? null : cgroupId(join(place.cgroupRoot, path));
-      const policy = id === null ? null : readOwner(set.maps.owners, id, generation & 1);
-      if (policy === null || policy === 0) return [];
-      return [stepOf(names, path, ask(set, { policy, ...packet }).rule)];
-    });
-    return conclude(packet, chain, names.origin, 'kernel');
+    // A switch between reading the names and asking makes the answer another's.
+    for (;;) {
+      const generation = set?.generation ?? 0;
+      if (set === null || generation === 0) throw nothingLoaded();
+      const answer = explainGeneration(place, set, generation, cgroup, packet);
+      if (set.generation === generation) return answer;
+    }
   } finally {
-    set.close();
+    set?.close();
   }
+}
+
+function nothingLoaded(): CgfwError {
+  return new CgfwError('no policy is loaded', {
+    code: 'not-loaded',
+    fix: 'load one: cgfw apply; or ask a file: cgfw explain --policy FILE ...',
+  });
+}
+
+function explainGeneration(
+  place: Place,
+  set: LoadedSet,
+  generation: number,
+  cgroup: string,
+  packet: Packet,
+): Explanation {
+  // Before Linux 5.14 no program can be asked: the loaded tables are read instead.
+  const canAsk = set.has('explain');
+  const depth = canAsk ? 'names-only' : 'whole';
+  const { names, tables } = readSlot(set.maps, set.capacity, generation, depth);
+  const { direction, family, words, point } = packet;
+  const chain = ownersOf(place, set, generation, names, cgroup).map(({ path, policy }) => {
+    const rule = canAsk
+      ? ask(set, { policy, ...packet }).rule
+      : verdictOf(tables, policy, direction, family, words, point);
+    return stepOf(names, path, rule);
+  });
+  return conclude(packet, chain, names.origin, 'kernel');
+}
+
+/** Who judges, from the cgroup to the root: what the kernel has, or would have for one that is not there. */
+function ownersOf(
+  place: Place,
+  set: LoadedSet,
+  generation: number,
+  names: Names,
+  cgroup: string,
+): { readonly path: string; readonly policy: number }[] {
+  const chain = chainOf(cgroup).filter((path) => path !== '');
+  const selected = ownedCgroups(names.policies, chain.map((path) => ({ path, id: 0 })));
+  const wouldBe = new Map(selected.filter(({ via }) => via === null).map(({ path, policy }) => [path, policy]));
+  return chain.flatMap((path) => {
+    const id = cgroupId(join(place.cgroupRoot, path));
+    const policy =
+      id === null ? wouldBe.get(path) : readOwner(set.maps.owners, id, generation & 1);
+    return policy === undefined || policy === null || policy === 0 ? [] : [{ path, policy }];
+  });
 }
 
 /** Asks a policy that is not loaded, by the same tables in user space. */

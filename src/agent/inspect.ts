@@ -56,7 +56,11 @@ function describe(
     policyHash: names?.hash ?? null,
     file: names?.origin ?? null,
     enforcing: names !== undefined,
-    asDeclared: names !== undefined && asDeclared.plan.inStep && declared.trouble === undefined,
+    asDeclared:
+      names !== undefined &&
+      asDeclared.plan.inStep &&
+      asDeclared.held.length === 0 &&
+      declared.trouble === undefined,
     notes,
     trial,
     interfaces: [],

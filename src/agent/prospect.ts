@@ -9,7 +9,7 @@ import { buildOf } from '../kernel/load.js';
 import type { Place } from '../kernel/place.js';
 import { readState } from '../kernel/read.js';
 import type { Plan } from '../plan/action.js';
-import { diff } from '../plan/diff.js';
+import { diff, isSameProgram } from '../plan/diff.js';
 import type { Policy } from '../policy/policy.js';
 import { holdBack } from './guard.js';
 import type { Guard, Held } from './guard.js';
@@ -36,7 +36,8 @@ export interface ProspectOptions {
 /** Compares what is wanted with the kernel, for the cgroups that exist now. */
 export function prospect(place: Place, wanted: Wanted, options: ProspectOptions): Prospect {
   const cgroups = listCgroups(place.cgroupRoot);
-  const loaded = readState(place, cgroups);
+  const read = readState(place, cgroups);
+  const loaded = { ...read, program: recall(read.program) };
   const { program, held } = wantedProgram(wanted, loaded.program, options);
   if (program === null) {
     const desired = { ...loaded, leftovers: [] };
@@ -54,7 +55,22 @@ function wantedProgram(
   if (wanted === null) return { program: loaded, held: [] };
   if ('tables' in wanted) return { program: wanted, held: [] };
   const { policy, held } = holdBack(wanted, loaded, options.guards);
+  if (held.length > 0 && loaded !== null) {
+    // The hash is that of the files; what is held back is not a reason for a switch.
+    const asLoaded = compileOnce({ ...policy, hash: loaded.names.hash }, loaded);
+    if (isSameProgram(asLoaded, loaded)) return { program: loaded, held };
+  }
   return { program: compileOnce(policy, loaded), held };
+}
+
+let recent: Program | null = null;
+
+/**
+ * The program that was compiled here last, where it is what was read: what is
+ * known of it, such as the ranges of its lists, need not be found out again.
+ */
+function recall(read: Program | null): Program | null {
+  return recent !== null && isSameProgram(recent, read) ? recent : read;
 }
 
 /** A compiled policy serves again while the same rules have the same counters. */
@@ -67,5 +83,6 @@ function compileOnce(policy: Policy, loaded: Program | null): Program {
   if (known !== undefined && isCurrent === true) return known;
   const program = compile(policy, counters);
   compiled.set(policy, program);
+  recent = program;
   return program;
 }

@@ -3,7 +3,11 @@
 
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { Steward, troubleOf } from './steward.js';
+import { Tidy } from './tidy.js';
 import type { Extent, Report, StewardOptions } from './steward.js';
+
+/** Short-lived objects of a parse; more would only stay resident. */
+const YOUNG_MB = 8;
 
 /** One request at a time; a thread that dies is replaced by the next request. */
 export class StewardThread {
@@ -38,7 +42,10 @@ export class StewardThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL(import.meta.url), { workerData: this.#options });
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: this.#options,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+    });
     // Between requests it does not keep the process alive.
     worker.unref();
     return worker;
@@ -53,7 +60,11 @@ export class StewardThread {
 if (!isMainThread && parentPort !== null) {
   const port = parentPort;
   const steward = new Steward(workerData as StewardOptions);
+  const tidy = new Tidy();
   port.on('message', (extent: Extent) => {
-    void steward.work(extent).then((report) => port.postMessage(report));
+    void steward.work(extent).then((report) => {
+      port.postMessage(report);
+      tidy.soon();
+    });
   });
 }

@@ -64,6 +64,10 @@ export class Storyteller {
     this.#tellFailures(id, outcome);
     const { plan, state } = outcome;
     const fields = enforced(id, state);
+    if (state.hash !== null) this.#once.settle('nothing');
+    else if (this.#once.isNews('nothing', 'in force')) {
+      this.#log.warn({ reconcile: id }, 'no policy is in force: nothing is filtered');
+    }
     this.#log.debug({ reconcile: id, causes, inStep: plan.inStep }, 'looked');
     if (plan.inStep) {
       this.#attached = new Set(state.attachments.map((attachment) => attachment.id));

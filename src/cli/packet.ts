@@ -15,8 +15,15 @@ export function parsePacket(direction: string, protocol: string, target: string)
   const { address, port } = splitTarget(target);
   const parsed = parseAddress(address);
   if (parsed.kind !== 'prefix') throw usage(`${address} ${parsed.reason}`);
+  if (port === null && parsed.family === 6 && NEED_PORT.includes(protocol)) {
+    const [, before, last] = /^(.*[^:]):(\d+)$/.exec(target) ?? [];
+    const meant = before === undefined ? '[ADDRESS]:PORT' : `[${before}]:${last ?? ''}`;
+    throw new CgfwError(`${protocol} needs a port`, { code: 'usage', fix: `write ${meant}` });
+  }
   return { direction, family: parsed.family, words: parsed.first, point: pointOf(protocol, port) };
 }
+
+const NEED_PORT = ['tcp', 'udp', 'sctp'];
 
 function splitTarget(target: string): { address: string; port: string | null } {
   const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(target);
@@ -34,7 +41,7 @@ function pointOf(protocol: string, port: string | null): number {
   const [first] = found.points;
   if (first === undefined) throw usage(`${text} is not a port`);
   if (port !== null || protocol.includes('/')) return first[0];
-  if (['tcp', 'udp', 'sctp'].includes(protocol)) throw usage(`${protocol} needs a port`);
+  if (NEED_PORT.includes(protocol)) throw usage(`${protocol} needs a port`);
   const number = PROTOCOLS[protocol];
   return number === undefined ? first[0] : POINT_PROTO + number;
 }

@@ -12,6 +12,6 @@ export { BpfMap, createMap, openPinnedMap } from './native/map.js';
 export { BpfProgram, openPinnedProgram, programInfo } from './native/program.js';
 export { allLinks, attachCgroup, BpfLink, linkInfo, listLinks, openPinnedLink, queryCgroup } from './native/link.js';
 export { membarrier, openRing, Ring, waitForPrograms } from './native/ring.js';
-export { exec, mountBpffs, probeHelper, probeMapType, probeProgramType, setNetns, statfsType } from './native/system.js';
+export { exec, mountBpffs, probeHelper, probeMapType, probeProgramType, setNetns, statfsType, trimMemory } from './native/system.js';
 export { lockFile } from './native/lock.js';
 export type { FileLock, LockMode } from './native/lock.js';

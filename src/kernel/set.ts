@@ -1,5 +1,6 @@
 // A loaded set of programs and the maps they read, opened through their pins.
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Hook } from '../compile/state.js';
 import type { Capacity } from '../compile/tables.js';
@@ -26,6 +27,11 @@ export class LoadedSet {
     this.#folder = join(pinRoot, name.folder);
     this.maps = openMaps(pinRoot, name.folder);
     this.capacity = capacityOf(this.maps);
+  }
+
+  /** Whether this set has the program: older kernels have no explain. */
+  has(name: ProgramName): boolean {
+    return existsSync(join(this.#folder, name));
   }
 
   program(name: ProgramName): BpfProgram {

@@ -143,7 +143,7 @@ function byId(attachments: readonly Attachment[]): Map<number, Attachment> {
 
 /** Whether two compiled policies are the same to the last byte. */
 export function isSameProgram(a: Program | null, b: Program | null): boolean {
-  if (a === null || b === null) return a === b;
+  if (a === b || a === null || b === null) return a === b;
   if (a.text !== b.text || JSON.stringify(a.names) !== JSON.stringify(b.names)) return false;
   const tables = Object.keys(a.tables) as (keyof Program['tables'])[];
   return tables.every((table) => isSameArray(a.tables[table], b.tables[table]));

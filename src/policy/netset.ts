@@ -91,7 +91,18 @@ function common(
     end += (known[until] as Chunk).bytes.length;
     until++;
   }
-  return { head: known.slice(0, from), tail: known.slice(until) };
+  return { head: onto(bytes, 0, known.slice(0, from)), tail: onto(bytes, end, known.slice(until)) };
+}
+
+/** The chunks as parts of the new bytes: as parts of the old ones they would keep all of those. */
+function onto(bytes: Uint8Array, offset: number, chunks: readonly Chunk[]): Chunk[] {
+  let start = offset;
+  return chunks.map((chunk) => {
+    const end = start + chunk.bytes.length;
+    const moved = { ...chunk, bytes: bytes.subarray(start, end) };
+    start = end;
+    return moved;
+  });
 }
 
 const LF = 10;

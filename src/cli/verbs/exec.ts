@@ -3,6 +3,7 @@ import { delimiter, join } from 'node:path';
 import { prospect } from '../../agent/prospect.js';
 import { reconcile } from '../../agent/reconcile.js';
 import { CgfwError } from '../../base/error.js';
+import { ownedCgroups } from '../../compile/owners.js';
 import { exec as replaceProcess } from '../../kernel/native.js';
 import type { Place } from '../../kernel/place.js';
 import { parseSelector } from '../../policy/selector.js';
@@ -50,10 +51,11 @@ function cgroupOption(text: string | undefined): string {
 /** Attaches a new cgroup before the command's first packet, and says when no policy is about it. */
 async function cover(world: World, place: Place, cgroup: string): Promise<void> {
   const found = prospect(place, null, { guards: [] });
-  const isOwned = found.desired.attachments.some(({ path }) => path === cgroup);
+  const owned = ownedCgroups(found.program?.names.policies ?? [], found.cgroups);
+  const isOwned = owned.some(({ path }) => path === cgroup);
   if (found.program === null) world.stderr('cgfw: no policy is loaded; the command runs unfiltered\n');
   else if (!isOwned) world.stderr(`cgfw: no policy selects ${cgroup}; only those of its ancestors apply\n`);
-  else if (found.plan.actions.some(({ target }) => target === cgroup)) {
+  else if (found.plan.actions.some(({ op }) => op === 'attach')) {
     await reconcile(place, null, { guards: [] });
   }
 }

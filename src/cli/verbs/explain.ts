@@ -1,9 +1,13 @@
+import { join } from 'node:path';
 import { explainFile, explainLoaded } from '../../agent/explain.js';
 import type { Explanation } from '../../agent/explain.js';
 import { CgfwError } from '../../base/error.js';
+import { cgroupId } from '../../kernel/cgroups.js';
+import type { Place } from '../../kernel/place.js';
 import { CGROUP_ROOT_OPTION, JSON_OPTION, printJson, textOption } from '../command.js';
 import type { Verb } from '../command.js';
 import { parsePacket } from '../packet.js';
+import type { World } from '../world.js';
 import { kernelPlace, readPolicyArgument, validPolicy } from '../prepare.js';
 
 export const explain: Verb = {
@@ -39,9 +43,16 @@ export const explain: Verb = {
         : explainFile(validPolicy(world, readPolicyArgument(world, [file])), cgroup, packet);
     if (options['json'] === true) printJson(world, found);
     else world.stdout(render(found, `${direction} ${protocol} ${remote}`, cgroup));
+    if (file === undefined) warnOfAbsence(world, kernelPlace(world, options), cgroup);
     return found.verdict === 'allow' ? 0 : 1;
   },
 };
+
+/** A slip of the pen should not look like an answer. */
+function warnOfAbsence(world: World, place: Place, cgroup: string): void {
+  if (cgroupId(join(place.cgroupRoot, cgroup)) !== null) return;
+  world.stderr(`cgfw: there is no cgroup ${cgroup} now; this is what it would meet\n`);
+}
 
 function render(found: Explanation, packet: string, cgroup: string): string {
   const asked = found.source === 'kernel' ? 'the loaded policy' : (found.file ?? 'the file');

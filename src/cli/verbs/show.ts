@@ -11,7 +11,7 @@ export const show: Verb = {
   options: [JSON_OPTION, CGROUP_ROOT_OPTION],
   examples: [
     ['cgfw show', 'prints the text that was loaded, comments included'],
-    ['cgfw show > /etc/cgfw/policy.yaml', 'gets the file back when it is lost (set files are not part of it)'],
+    ['cgfw show > policy.new && mv policy.new /etc/cgfw/policy.yaml', 'gets the file back when it is lost (set files are not part of it)'],
   ],
   exits: '0, 2 trouble or nothing loaded',
   run: (world, _args, options) => {

@@ -33,6 +33,11 @@ function declaredBy(world: World, args: readonly string[]): Declared {
   const reading = readPolicyArgument(world, args);
   const guards = guardsOf(reading.sets);
   if (reading.policy !== undefined) return { policy: reading.policy, guards };
+  const [first, ...more] = reading.diagnostics.filter(({ severity }) => severity === 'error');
   const [file] = reading.files;
-  return { policy: null, guards, trouble: `the policy file ${file ?? ''} is not valid: see cgfw check` };
+  const trouble =
+    more.length === 0 && first?.at === undefined && first !== undefined
+      ? first.message
+      : `the policy file ${file ?? ''} is not valid: see cgfw check`;
+  return { policy: null, guards, trouble };
 }

@@ -113,6 +113,7 @@ interface Addon {
   nextLinkId(id: number): number | Errno;
   newRing(): NativeRing;
   lockFile(path: string, exclusive: boolean): NativeLock | Errno;
+  trimMemory(): number;
   membarrier(): Promise<Errno>;
   swapInnerMap(): Promise<Errno>;
   mountBpffs(path: string): Errno;

@@ -15,6 +15,11 @@ export function statfsType(path: string): number {
   return count('statfs', path, addon().statfsType(path));
 }
 
+/** Gives memory that is free, but kept by the allocator, back to the system. */
+export function trimMemory(): void {
+  addon().trimMemory();
+}
+
 /** Moves the main thread into a network namespace: sockets made after it live there. */
 export function setNetns(path: string): void {
   count('enter network namespace', path, addon().setNetns(path));
