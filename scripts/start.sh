@@ -3,6 +3,10 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 need_root "npm start"
+owner=$(stat -c %u config/policy.yaml)
+if [ "$owner" != 0 ]; then
+  fail "config/policy.yaml belongs to user $owner, and cgfw runs as root: run: chown root config/policy.yaml"
+fi
 bash scripts/setup.sh
 cat <<'TEXT'
 
