@@ -47,7 +47,8 @@ function length4(next: Random): number {
 /** Addresses that no list of ours holds: special, private, and what tests talk to. */
 function isSpecial(address: number): boolean {
   const top = address >>> 24;
-  if (top === 0 || top === 10 || top === 127 || top >= 224 || top === 100 || top === 169) return true;
+  if (top === 0 || top === 10 || top === 127 || top >= 224 || top === 100 || top === 169)
+    return true;
   return top === 192 || top === 172 || top === 198 || top === 203;
 }
 
@@ -61,7 +62,10 @@ export function prefixes4(seed: number, wanted: number): Prefixes4 {
     more.set(found);
     for (let i = found.length; i < more.length; i++) {
       const length = length4(next);
-      const block = length > 20 && next(3) === 0 ? (crowded[next(CROWDED_BLOCKS)] ?? 0) + next(65536) : next(2 ** 32);
+      const block =
+        length > 20 && next(3) === 0
+          ? (crowded[next(CROWDED_BLOCKS)] ?? 0) + next(65536)
+          : next(2 ** 32);
       const first = (length === 32 ? block : (block >>> (32 - length)) << (32 - length)) >>> 0;
       more[i] = isSpecial(first) ? 0n : (BigInt(first) << 8n) | BigInt(length);
     }
@@ -92,7 +96,10 @@ function withoutOverlap(sorted: BigUint64Array): bigint[] {
 
 /** As many as wanted, evenly taken. */
 function thin(found: readonly bigint[], wanted: number): bigint[] {
-  return Array.from({ length: wanted }, (_, i) => found[Math.floor((i * found.length) / wanted)] ?? 0n);
+  return Array.from(
+    { length: wanted },
+    (_, i) => found[Math.floor((i * found.length) / wanted)] ?? 0n,
+  );
 }
 
 export function textOf4(address: number): string {
@@ -110,7 +117,7 @@ export function linesOf4({ first, length }: Prefixes4): string[] {
 export function outside4(seed: number, { first, length }: Prefixes4, wanted: number): Uint32Array {
   const next = randomFrom(seed);
   const found = new Uint32Array(wanted);
-  for (let i = 0; i < wanted; ) {
+  for (let i = 0; i < wanted;) {
     const at = next(first.length);
     const from = (first[at] ?? 0) + 2 ** (32 - (length[at] ?? 32));
     const to = at + 1 < first.length ? (first[at + 1] ?? 0) : from + 65536;
@@ -147,8 +154,14 @@ export function prefixes6(seed: number, wanted: number): Prefix6[] {
   while (found.size < wanted) {
     const site = sites[next(SITES6)] ?? 0;
     const length = lengths[next(lengths.length)] ?? 48;
-    const second = length >= 64 ? next(2 ** 32) : (next(2 ** 32) >>> (64 - length)) << (64 - length);
-    const words = [site, second >>> 0, length === 128 ? next(2 ** 32) : 0, length === 128 ? next(2 ** 32) : 0] as const;
+    const second =
+      length >= 64 ? next(2 ** 32) : (next(2 ** 32) >>> (64 - length)) << (64 - length);
+    const words = [
+      site,
+      second >>> 0,
+      length === 128 ? next(2 ** 32) : 0,
+      length === 128 ? next(2 ** 32) : 0,
+    ] as const;
     found.set(`${words.join(':')}/${String(length)}`, { words, length });
   }
   return [...found.values()];
@@ -160,7 +173,10 @@ function sites6(seed: number): number[] {
 }
 
 export function textOf6({ words, length }: Prefix6): string {
-  const groups = words.flatMap((word) => [(word >>> 16).toString(16), (word & 0xffff).toString(16)]);
+  const groups = words.flatMap((word) => [
+    (word >>> 16).toString(16),
+    (word & 0xffff).toString(16),
+  ]);
   const head = length <= 64 ? `${groups.slice(0, 4).join(':')}::` : groups.join(':');
   return length === 128 ? head : `${head}/${String(length)}`;
 }
@@ -204,7 +220,10 @@ export const CROWDED = { address: RULES_FIRST + 0x01020304, port: 443 };
  */
 export function rules(seed: number, wanted: number): GeneratedRule[] {
   const next = randomFrom(seed);
-  const around = Array.from({ length: 400 }, (): Ports => [CROWDED.port - next(CROWDED.port), CROWDED.port + next(20_000)]);
+  const around = Array.from({ length: 400 }, (): Ports => [
+    CROWDED.port - next(CROWDED.port),
+    CROWDED.port + next(20_000),
+  ]);
   const others = Array.from({ length: 100 }, (_, i): Ports => {
     const first = next(20_000);
     return [first, i % 2 === 0 ? first : first + next(10_000)];
@@ -213,7 +232,11 @@ export function rules(seed: number, wanted: number): GeneratedRule[] {
   while (found.size < wanted) {
     const isCrowded = next(3) === 0;
     const isAny = !isCrowded && next(100) === 0;
-    const length = isAny ? 0 : isCrowded ? 8 + next(25) : [12, 16, 16, 20, 24, 24, 24, 28, 32][next(9)] ?? 24;
+    const length = isAny
+      ? 0
+      : isCrowded
+        ? 8 + next(25)
+        : ([12, 16, 16, 20, 24, 24, 24, 28, 32][next(9)] ?? 24);
     const base = isCrowded ? CROWDED.address : RULES_FIRST + next(RULES_SPAN);
     const first = length === 32 ? base : (base >>> (32 - length)) << (32 - length);
     const prefix = isAny ? null : `${textOf4(first >>> 0)}/${String(length)}`;
@@ -221,7 +244,13 @@ export function rules(seed: number, wanted: number): GeneratedRule[] {
     const services = isCrowded ? around : others;
     const ports = services[next(services.length)] ?? ([80, 80] as const);
     const action = next(2) === 0 ? 'allow' : 'drop';
-    found.set(`${String(prefix)} ${protocol} ${ports.join('-')}`, { action, prefix, protocol, ports, length });
+    found.set(`${String(prefix)} ${protocol} ${ports.join('-')}`, {
+      action,
+      prefix,
+      protocol,
+      ports,
+      length,
+    });
   }
   const width = ([from, to]: Ports): number => to - from;
   return [...found.values()]

@@ -19,7 +19,9 @@ const mode: Mode = process.argv.includes('--quick') ? 'quick' : 'full';
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 const unknown = wanted.find((name) => !QUESTIONS.some((question) => question.name === name));
 if (unknown !== undefined) {
-  console.error(`bench: there is no question ${unknown}: ask ${QUESTIONS.map(({ name }) => name).join(', ')}`);
+  console.error(
+    `bench: there is no question ${unknown}: ask ${QUESTIONS.map(({ name }) => name).join(', ')}`,
+  );
   process.exit(2);
 }
 
@@ -44,11 +46,11 @@ async function runTrial(question: Question, trial: Trial): Promise<Row[] | strin
   current = { ground, end: () => child.kill('SIGKILL') };
   let stdout = '';
   let stderr = '';
-  let isLate = false;
+  const late = new AbortController();
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const timer = setTimeout(() => {
-    isLate = true;
+    late.abort();
     child.kill('SIGKILL');
   }, trial.timeoutS * 1000);
   const closed = once(child, 'close');
@@ -59,13 +61,19 @@ async function runTrial(question: Question, trial: Trial): Promise<Row[] | strin
   await closed;
   const code = child.exitCode ?? 128;
   current = null;
-  if (isLate) return `not done within ${String(trial.timeoutS)} s`;
+  if (late.signal.aborted) return `not done within ${String(trial.timeoutS)} s`;
   if (code !== 0) return stderr.trim().slice(-1500) || `exit ${String(code)}`;
-  return stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line) as Row);
+  if (stderr !== '') console.log(`  ${stderr.trim().slice(0, 500)}`);
+  return stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Row);
 }
 
 async function ask(question: Question): Promise<number> {
-  const lines: object[] = [{ question: question.name, mode, seed: SEED, machine: describeMachine() }];
+  const lines: object[] = [
+    { question: question.name, mode, seed: SEED, machine: describeMachine() },
+  ];
   let failed = 0;
   console.log(`\n${question.name}: ${question.asks}`);
   for (const trial of question.trials(mode)) {
@@ -75,7 +83,10 @@ async function ask(question: Question): Promise<number> {
     if (typeof rows === 'string') {
       failed++;
       console.log(`  FAILED ${trial.name} (${String(seconds)} s): ${rows}`);
-      lines.push({ failed: trial.name, reason: rows.split('\n').find((line) => line.includes('Error')) ?? rows.slice(0, 300) });
+      lines.push({
+        failed: trial.name,
+        reason: rows.split('\n').find((line) => line.includes('Error')) ?? rows.slice(0, 300),
+      });
       continue;
     }
     console.log(`  ${trial.name} (${String(seconds)} s)`);
@@ -83,7 +94,10 @@ async function ask(question: Question): Promise<number> {
     lines.push(...rows);
   }
   mkdirSync(RESULTS, { recursive: true });
-  writeFileSync(join(RESULTS, `${question.name}.jsonl`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  writeFileSync(
+    join(RESULTS, `${question.name}.jsonl`),
+    lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
+  );
   return failed;
 }
 

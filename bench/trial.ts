@@ -8,7 +8,8 @@ const [name, trialName, mode, groundName] = process.argv.slice(2);
 const trial = QUESTIONS.find((question) => question.name === name)
   ?.trials(mode as Mode)
   .find((each) => each.name === trialName);
-if (trial === undefined || groundName === undefined) throw new Error(`no trial ${String(name)} / ${String(trialName)}`);
+if (trial === undefined || groundName === undefined)
+  throw new Error(`no trial ${String(name)} / ${String(trialName)}`);
 
 const ground = new Ground(groundName);
 ground.open();

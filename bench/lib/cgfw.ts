@@ -49,13 +49,18 @@ export class RunningAgent {
   /** Starts the agent and waits until a generation after `generation` is in force. */
   static async start(ground: Ground, file: string, generation = 0): Promise<RunningAgent> {
     const cgroup = ground.directory(ground.cgroup('agent'));
-    const child = start([process.execPath, MAIN, 'run', file, '--log-level', 'warn'], { cgroup, env: ground.env }, [
-      'ignore',
-      'ignore',
-      'inherit',
-    ]);
-    await until('the agent has put the policy into force', () => generationOf(ground) > generation, 60_000);
-    const pid = (): number => Number(readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').split('\n')[0]);
+    const child = start(
+      [process.execPath, MAIN, 'run', file, '--log-level', 'warn'],
+      { cgroup, env: ground.env },
+      ['ignore', 'ignore', 'inherit'],
+    );
+    await until(
+      'the agent has put the policy into force',
+      () => generationOf(ground) > generation,
+      60_000,
+    );
+    const pid = (): number =>
+      Number(readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').split('\n')[0]);
     await until('the agent runs', () => pid() > 0, 10_000);
     return new RunningAgent(ground, child, pid());
   }
@@ -65,7 +70,12 @@ export class RunningAgent {
     const before = generationOf(this.#ground);
     change();
     const startMs = performance.now();
-    await until('the change is in force', () => generationOf(this.#ground) > before, deadlineMs, 0.5);
+    await until(
+      'the change is in force',
+      () => generationOf(this.#ground) > before,
+      deadlineMs,
+      0.5,
+    );
     return performance.now() - startMs;
   }
 

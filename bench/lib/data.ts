@@ -42,12 +42,17 @@ export function dataFile(name: string, make: () => string | Uint8Array): string 
 
 /** One prefix a line, as cgfw reads it. */
 export function netsetFile(size: number, version = 1): string {
-  return dataFile(`${String(size)}-${String(version)}.netset`, () => `${linesOf4(listOf(size, version)).join('\n')}\n`);
+  return dataFile(
+    `${String(size)}-${String(version)}.netset`,
+    () => `${linesOf4(listOf(size, version)).join('\n')}\n`,
+  );
 }
 
 /** Addresses in network order that a list lets pass, for the traffic program. */
 export function destinationsFile(size: number, wanted: number): string {
-  return dataFile(`${String(size)}-${String(wanted)}.destinations`, () => networkOrder(outside4(SEED, listOf(size), wanted)));
+  return dataFile(`${String(size)}-${String(wanted)}.destinations`, () =>
+    networkOrder(outside4(SEED, listOf(size), wanted)),
+  );
 }
 
 export function networkOrder(addresses: Uint32Array): Uint8Array {

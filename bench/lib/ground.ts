@@ -73,7 +73,9 @@ export class Ground {
   /** Ends what is left in a cgroup of ours: only our own processes can be there. */
   async emptyCgroup(path: string): Promise<void> {
     for (let attempt = 0; attempt < 100; attempt++) {
-      const pids = readFileSync(join(this.directory(path), 'cgroup.procs'), 'utf8').split('\n').filter(Boolean);
+      const pids = readFileSync(join(this.directory(path), 'cgroup.procs'), 'utf8')
+        .split('\n')
+        .filter(Boolean);
       if (pids.length === 0) return;
       for (const pid of pids) {
         try {

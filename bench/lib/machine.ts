@@ -36,7 +36,11 @@ export function describeMachine(): Machine {
 
 function versionOf(...[command, ...argv]: [string, ...string[]]): string {
   try {
-    const text = execFileSync(command, argv, { encoding: 'utf8', env: { ...process.env, PATH }, stdio: ['ignore', 'pipe', 'ignore'] });
+    const text = execFileSync(command, argv, {
+      encoding: 'utf8',
+      env: { ...process.env, PATH },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     return /\d+\.\d+(\.\d+)?/.exec(text)?.[0] ?? 'unknown';
   } catch {
     return 'absent';

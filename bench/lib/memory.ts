@@ -52,7 +52,8 @@ function mapBytes(pin: string): number {
 /** Memory that the kernel holds for itself, in MB: its growth is what a ruleset took. */
 export function kernelMb(): number {
   const text = readFileSync('/proc/meminfo', 'utf8');
-  const kb = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+  const kb = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);
   return (kb('SUnreclaim') + kb('VmallocUsed') + kb('Percpu')) / 1024;
 }
 

@@ -1,6 +1,13 @@
 // The policies that are measured, as users would write them.
 
-import { CROWDED, FREE_PORT, linesOf4, rules as generateRules, textOf6, prefixes6 } from '../generate.js';
+import {
+  CROWDED,
+  FREE_PORT,
+  linesOf4,
+  rules as generateRules,
+  textOf6,
+  prefixes6,
+} from '../generate.js';
 import type { GeneratedRule } from '../generate.js';
 import { policyText } from './cgfw.js';
 import { dataFile, listOf, netsetFile, SEED } from './data.js';
@@ -30,7 +37,11 @@ export function policyOf(cgroups: readonly string[], shape: Shape, name = 'web')
   const deny = shape.deny ?? 'drop';
   const own = generateRules(SEED, shape.rules);
   const ingressRules = shape.state === 'ingress' ? own : [];
-  const side = (key: 'to' | 'from', action: string, ordered: readonly GeneratedRule[]): object[] => [
+  const side = (
+    key: 'to' | 'from',
+    action: string,
+    ordered: readonly GeneratedRule[],
+  ): object[] => [
     ...(shape.prefixes > 0 ? [{ action, [key]: 'feed' }] : []),
     ...ordered.map((rule) => ({
       action: rule.action,
@@ -38,14 +49,21 @@ export function policyOf(cgroups: readonly string[], shape: Shape, name = 'web')
       ports: [`${String(rule.ports[0])}-${String(rule.ports[1])}/${rule.protocol}`],
     })),
   ];
-  return { name, cgroups, log, ...directions(shape.state, side('to', deny, own), side('from', 'drop', ingressRules)) };
+  return {
+    name,
+    cgroups,
+    log,
+    ...directions(shape.state, side('to', deny, own), side('from', 'drop', ingressRules)),
+  };
 }
 
 function directions(state: Mode, egress: readonly object[], ingress: readonly object[]): object {
   const open = { action: 'allow', from: 'any', ports: [FREE_PORT] };
   return {
     ...(state === 'ingress' ? {} : { egress: { default: 'allow', rules: egress } }),
-    ...(state === 'ingress' || state === 'blocklist' ? { ingress: { default: 'allow', rules: ingress } } : {}),
+    ...(state === 'ingress' || state === 'blocklist'
+      ? { ingress: { default: 'allow', rules: ingress } }
+      : {}),
     ...(state === 'stateful' ? { ingress: { default: 'drop', rules: [...ingress, open] } } : {}),
   };
 }
@@ -58,12 +76,21 @@ export function textOf(cgroups: readonly string[], shape: Shape): string {
 
 function setFile({ prefixes, family }: Shape): string {
   if (family !== 6) return netsetFile(prefixes);
-  return dataFile(`${String(prefixes)}.netset6`, () => `${prefixes6(SEED, prefixes).map(textOf6).join('\n')}\n`);
+  return dataFile(
+    `${String(prefixes)}.netset6`,
+    () => `${prefixes6(SEED, prefixes).map(textOf6).join('\n')}\n`,
+  );
 }
 
 /** One rule with an address and a port: nothing is left out of the decision. */
 export function oneRuleText(cgroups: readonly string[], state: Mode): string {
   const [prefix = ''] = linesOf4(listOf(1));
-  const side = (key: 'to' | 'from'): object => ({ action: 'drop', [key]: [prefix, '2001:db8::/32'], ports: [`${String(CROWDED.port)}/tcp`, '53/udp'] });
-  return policyText([{ name: 'web', cgroups, log: 'none', ...directions(state, [side('to')], [side('from')]) }]);
+  const side = (key: 'to' | 'from'): object => ({
+    action: 'drop',
+    [key]: [prefix, '2001:db8::/32'],
+    ports: [`${String(CROWDED.port)}/tcp`, '53/udp'],
+  });
+  return policyText([
+    { name: 'web', cgroups, log: 'none', ...directions(state, [side('to')], [side('from')]) },
+  ]);
 }

@@ -52,7 +52,8 @@ export async function loadPlain(name: string): Promise<BpfObject> {
 export function fillPicks(object: BpfObject, words: Uint32Array): void {
   const picks = object.map('picks');
   const all = new Uint32Array((picks.info.maxEntries * picks.info.valueSize) / 4);
-  for (let at = 0; at < all.length; at += words.length) all.set(words.subarray(0, all.length - at), at);
+  for (let at = 0; at < all.length; at += words.length)
+    all.set(words.subarray(0, all.length - at), at);
   picks.write(0, new Uint8Array(all.buffer));
 }
 

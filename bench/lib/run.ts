@@ -50,9 +50,20 @@ export async function run(argv: readonly string[], where: Where = {}): Promise<F
   });
   const [stdout, stderr, cost] = [1, 2, 3].map((fd) => collect(child, fd));
   await once(child, 'close');
-  const { wallMs = NaN, cpuMs = NaN, peakMb = NaN } = JSON.parse(cost?.join('') || '{}') as Partial<Finished>;
+  const {
+    wallMs = NaN,
+    cpuMs = NaN,
+    peakMb = NaN,
+  } = JSON.parse(cost?.join('') || '{}') as Partial<Finished>;
   const text = (chunks: readonly string[] | undefined): string => chunks?.join('') ?? '';
-  return { code: child.exitCode ?? 128, stdout: text(stdout), stderr: text(stderr), wallMs, cpuMs, peakMb };
+  return {
+    code: child.exitCode ?? 128,
+    stdout: text(stdout),
+    stderr: text(stderr),
+    wallMs,
+    cpuMs,
+    peakMb,
+  };
 }
 
 function collect(child: ChildProcess, fd: number): string[] {
@@ -74,14 +85,29 @@ export async function must(argv: readonly string[], where: Where = {}): Promise<
 }
 
 /** A process that stays; end it with endOf. */
-export function start(argv: readonly string[], where: Where, stdio: SpawnOptions['stdio']): ChildProcess {
-  return spawn(join(BUILT, 'launch'), [...launchArguments(where), ...argv], { env: environment(where), stdio });
+export function start(
+  argv: readonly string[],
+  where: Where,
+  stdio: SpawnOptions['stdio'],
+): ChildProcess {
+  return spawn(join(BUILT, 'launch'), [...launchArguments(where), ...argv], {
+    env: environment(where),
+    stdio,
+  });
 }
 
-/** Asks the process to end, and waits for it. */
+/** How long a process may take to end after it was asked to. */
+const PATIENCE_MS = 10_000;
+
+/** Asks the process to end, and waits for it; one that does not is ended. */
 export async function endOf(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const closed = once(child, 'exit');
   child.kill('SIGTERM');
+  const timer = setTimeout(() => {
+    console.error(`bench: ${child.spawnargs.slice(-6).join(' ')} did not end when it was asked to`);
+    child.kill('SIGKILL');
+  }, PATIENCE_MS);
   await closed;
+  clearTimeout(timer);
 }

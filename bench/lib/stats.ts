@@ -15,7 +15,12 @@ export function median(samples: readonly number[]): number {
 }
 
 /** A row whose value is the median of the samples. */
-export function rowOf(variant: string, metric: string, unit: string, samples: readonly number[]): Row {
+export function rowOf(
+  variant: string,
+  metric: string,
+  unit: string,
+  samples: readonly number[],
+): Row {
   return {
     variant,
     metric,

@@ -27,7 +27,15 @@ export async function traffic(where: Where, ...argv: readonly string[]): Promise
   return JSON.parse(stdout) as Traffic;
 }
 
-export async function flips(where: Where, seconds: number, first: string, second: string): Promise<Flips> {
-  const { stdout } = await must([join(BUILT, 'traffic'), 'flip', '-s', String(seconds), first, second], where);
+export async function flips(
+  where: Where,
+  seconds: number,
+  first: string,
+  second: string,
+): Promise<Flips> {
+  const { stdout } = await must(
+    [join(BUILT, 'traffic'), 'flip', '-s', String(seconds), first, second],
+    where,
+  );
   return JSON.parse(stdout) as Flips;
 }

@@ -21,7 +21,9 @@ function cgroupMatch({ cgroup, cgroupRoot }: Filtered): string {
 
 function setOf(size: number, version: number, shape: 'interval' | 'hash'): string {
   const flags = shape === 'interval' ? 'flags interval; ' : '';
-  const lines = linesOf4(listOf(size, version)).map((line) => (shape === 'interval' ? line : (line.split('/')[0] ?? '')));
+  const lines = linesOf4(listOf(size, version)).map((line) =>
+    shape === 'interval' ? line : (line.split('/')[0] ?? ''),
+  );
   return `set block { type ipv4_addr; ${flags}elements = { ${lines.join(',\n')} } }`;
 }
 
@@ -29,10 +31,16 @@ function setOf(size: number, version: number, shape: 'interval' | 'hash'): strin
 export function setRules(
   where: Filtered,
   size: number,
-  more: { readonly version?: number; readonly established?: boolean; readonly shape?: 'interval' | 'hash'; readonly extra?: string } = {},
+  more: {
+    readonly version?: number;
+    readonly established?: boolean;
+    readonly shape?: 'interval' | 'hash';
+    readonly extra?: string;
+  } = {},
 ): string {
   const match = cgroupMatch(where);
-  const established = more.established === true ? `${match} ct state established,related accept\n` : '';
+  const established =
+    more.established === true ? `${match} ct state established,related accept\n` : '';
   return `flush ruleset
 table inet bench {
  ${setOf(size, more.version ?? 1, more.shape ?? 'interval')}

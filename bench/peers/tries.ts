@@ -49,7 +49,9 @@ export async function attachPair(
   const object = openObject(join(BUILT, `${name}.bpf.o`));
   await object.load();
   fill(object);
-  const links = (['egress', 'ingress'] as const).map((hook) => attachCgroup(object.program(hook), directory, hook));
+  const links = (['egress', 'ingress'] as const).map((hook) =>
+    attachCgroup(object.program(hook), directory, hook),
+  );
   object.close();
   return links;
 }

@@ -10,4 +10,13 @@ import { scale } from './scale.js';
 import { trafficQuestion } from './traffic.js';
 import { verbs } from './verbs.js';
 
-export const QUESTIONS: readonly Question[] = [decision, trafficQuestion, load, change, reload, scale, events, verbs];
+export const QUESTIONS: readonly Question[] = [
+  decision,
+  trafficQuestion,
+  load,
+  change,
+  reload,
+  scale,
+  events,
+  verbs,
+];

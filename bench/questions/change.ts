@@ -18,9 +18,18 @@ import type { Mode, Question, Row, Trial } from '../question.js';
 const PAUSE_MS = 300;
 
 const feedPolicy = (cgroup: string, feed: string): string =>
-  policyText([{ name: 'web', cgroups: [cgroup], egress: { default: 'allow', rules: [{ action: 'reject', to: 'feed' }] } }], {
-    sets: { feed: { file: feed } },
-  });
+  policyText(
+    [
+      {
+        name: 'web',
+        cgroups: [cgroup],
+        egress: { default: 'allow', rules: [{ action: 'reject', to: 'feed' }] },
+      },
+    ],
+    {
+      sets: { feed: { file: feed } },
+    },
+  );
 
 /** One line more in the list, written aside and renamed; each change is proved by a socket. */
 async function changeList(ground: Ground, mode: Mode, size: number): Promise<Row[]> {
@@ -37,7 +46,10 @@ async function changeList(ground: Ground, mode: Mode, size: number): Promise<Row
     copyFileSync(feed, `${feed}.new`);
     appendFileSync(`${feed}.new`, `${textOf4(address)}\n`);
     samples.push(await agent.timeToEnforced(() => renameSync(`${feed}.new`, feed)));
-    const probe = await run([join(BUILT, 'traffic'), 'probe', textOf4(address)], { cgroup: ground.directory(cgroup), netns });
+    const probe = await run([join(BUILT, 'traffic'), 'probe', textOf4(address)], {
+      cgroup: ground.directory(cgroup),
+      netns,
+    });
     if (probe.code !== 1) throw new Error(`${textOf4(address)} is not refused after the change`);
   }
   const rows = [rowOf(`cgfw ${count(size)}`, 'one line changed', 'ms', samples)];
@@ -45,11 +57,17 @@ async function changeList(ground: Ground, mode: Mode, size: number): Promise<Row
   const replaced: number[] = [];
   for (let i = 0; i < (mode === 'quick' ? 1 : 5); i++) {
     await delay(PAUSE_MS);
-    writeFileSync(`${feed}.new`, i % 2 === 0 ? other : readFileSync(netsetFile(size)), { mode: 0o644 });
+    writeFileSync(`${feed}.new`, i % 2 === 0 ? other : readFileSync(netsetFile(size)), {
+      mode: 0o644,
+    });
     replaced.push(await agent.timeToEnforced(() => renameSync(`${feed}.new`, feed)));
   }
   rows.push(rowOf(`cgfw ${count(size)}`, 'everything replaced', 'ms', replaced));
-  rows.push(rowOf(`cgfw ${count(size)}`, 'resident memory of the agent after it', 'MB', [residentMb(agent.pid)]));
+  rows.push(
+    rowOf(`cgfw ${count(size)}`, 'resident memory of the agent after it', 'MB', [
+      residentMb(agent.pid),
+    ]),
+  );
   await agent.close();
   return rows;
 }
@@ -63,7 +81,10 @@ async function changePolicy(ground: Ground, mode: Mode): Promise<Row[]> {
       {
         name: 'web',
         cgroups: [cgroup],
-        egress: { default: 'reject', rules: [{ action: 'allow', to: 'any', ports: [`${String(port)}/tcp`, 53] }] },
+        egress: {
+          default: 'reject',
+          rules: [{ action: 'allow', to: 'any', ports: [`${String(port)}/tcp`, 53] }],
+        },
         ingress: { default: 'drop', rules: [{ action: 'allow', from: 'any', ports: ['443/tcp'] }] },
       },
     ]);
@@ -80,7 +101,12 @@ async function changePolicy(ground: Ground, mode: Mode): Promise<Row[]> {
 }
 
 /** `nft add element` and, for everything, the same file again with another list. */
-async function changeNft(ground: Ground, mode: Mode, size: number, shape: 'interval' | 'hash'): Promise<Row[]> {
+async function changeNft(
+  ground: Ground,
+  mode: Mode,
+  size: number,
+  shape: 'interval' | 'hash',
+): Promise<Row[]> {
   const netns = await ground.netns('walled');
   const filtered = { netns, cgroup: ground.cgroup('walled'), cgroupRoot: ground.place.cgroupRoot };
   await load(netns, `change-${shape}`, setRules(filtered, size, { shape }));
@@ -88,10 +114,17 @@ async function changeNft(ground: Ground, mode: Mode, size: number, shape: 'inter
   const times = size === 1_000_000 ? 1 : mode === 'quick' ? 2 : 5;
   const samples: number[] = [];
   for (const address of outside4(SEED + 9, listOf(size), times)) {
-    samples.push((await nft(netns, 'add', 'element', 'inet', 'bench', 'block', `{ ${textOf4(address)} }`)).wallMs);
+    samples.push(
+      (await nft(netns, 'add', 'element', 'inet', 'bench', 'block', `{ ${textOf4(address)} }`))
+        .wallMs,
+    );
   }
   const rows = [rowOf(variant, 'one line changed', 'ms', samples)];
-  const { wallMs } = await load(netns, `replace-${shape}`, setRules(filtered, size, { shape, version: 2 }));
+  const { wallMs } = await load(
+    netns,
+    `replace-${shape}`,
+    setRules(filtered, size, { shape, version: 2 }),
+  );
   rows.push(rowOf(variant, 'everything replaced', 'ms', [wallMs]));
   return rows;
 }
@@ -103,9 +136,16 @@ async function changeIpset(ground: Ground, size: number): Promise<Row[]> {
   for (const address of outside4(SEED + 9, listOf(size), 5)) {
     samples.push((await must(['ipset', 'add', 'block', textOf4(address)], { netns })).wallMs);
   }
-  const { wallMs } = await restore(netns, ground.file('other'), `${restoreText('other', size, 2)}swap other block\ndestroy other\n`);
+  const { wallMs } = await restore(
+    netns,
+    ground.file('other'),
+    `${restoreText('other', size, 2)}swap other block\ndestroy other\n`,
+  );
   const variant = `ipset ${count(size)}`;
-  return [rowOf(variant, 'one line changed', 'ms', samples), rowOf(variant, 'everything replaced', 'ms', [wallMs])];
+  return [
+    rowOf(variant, 'one line changed', 'ms', samples),
+    rowOf(variant, 'everything replaced', 'ms', [wallMs]),
+  ];
 }
 
 export const change: Question = {
@@ -114,7 +154,11 @@ export const change: Question = {
   trials: (mode): Trial[] => [
     { name: 'small policy', timeoutS: 60, run: (ground) => changePolicy(ground, mode) },
     ...[10_000, 100_000, 1_000_000].flatMap((size): Trial[] => [
-      { name: `cgfw ${count(size)}`, timeoutS: 120, run: (ground) => changeList(ground, mode, size) },
+      {
+        name: `cgfw ${count(size)}`,
+        timeoutS: 120,
+        run: (ground) => changeList(ground, mode, size),
+      },
       { name: `ipset ${count(size)}`, timeoutS: 120, run: (ground) => changeIpset(ground, size) },
       ...(['interval', 'hash'] as const)
         .filter((shape) => mode === 'full' || size < 1_000_000 || shape === 'hash')

@@ -22,7 +22,11 @@ interface Table {
 const TABLES: readonly Table[] = [
   { name: '1 rule', prefixes: 0, rules: 1 },
   { name: '10 k rules', prefixes: 0, rules: 10_000 },
-  ...[1, 1000, 100_000, 1_000_000].map((prefixes) => ({ name: `${count(prefixes)} prefixes`, prefixes, rules: 0 })),
+  ...[1, 1000, 100_000, 1_000_000].map((prefixes) => ({
+    name: `${count(prefixes)} prefixes`,
+    prefixes,
+    rules: 0,
+  })),
 ];
 
 const POLICY_MODES: readonly PolicyMode[] = ['egress', 'ingress', 'blocklist', 'stateful'];
@@ -50,7 +54,13 @@ const LIVE_EXCHANGES = 1024;
 const LIVE_REPEAT = 50_000;
 
 /** One policy: the packets of some directions, hot and cold, in turns with the empty program. */
-async function measurePolicy(ground: Ground, mode: Mode, table: Table, family: 4 | 6, state: PolicyMode): Promise<Row[]> {
+async function measurePolicy(
+  ground: Ground,
+  mode: Mode,
+  table: Table,
+  family: 4 | 6,
+  state: PolicyMode,
+): Promise<Row[]> {
   const batches = mode === 'quick' ? 60 : 400;
   const file = ground.file('policy.yaml');
   replace(file, textFor(table, state, family));
@@ -61,7 +71,9 @@ async function measurePolicy(ground: Ground, mode: Mode, table: Table, family: 4
   const picks = picksOf(table, family);
   const remote = [...picks.subarray(0, family === 4 ? 1 : 4)];
   const rows: Row[] = [];
-  const ofDirection = DIRECTIONS.filter((direction) => state === direction || state === 'blocklist' || state === 'stateful');
+  const ofDirection = DIRECTIONS.filter(
+    (direction) => state === direction || state === 'blocklist' || state === 'stateful',
+  );
   for (const protocol of PROTOCOLS) {
     for (const direction of ofDirection) {
       const packet = packetOf({ family, protocol, remote, direction, port: FREE_PORT });
@@ -76,10 +88,26 @@ async function measurePolicy(ground: Ground, mode: Mode, table: Table, family: 4
         ],
         batches,
       );
-      const words = (state === direction ? 'stateless' : state) + ` IPv${String(family)} ${protocol} ${direction}`;
-      const row = (what: string, value: number): Row => ({ variant: `cgfw ${table.name}`, metric: `${words} ${what}`, unit: 'ns', value });
-      rows.push(row('hot', hotNs - emptyNs), row(isNoted ? 'cold, each a new exchange' : 'cold', coldNs - pickNs));
-      if (table.rules === 1) rows.push({ variant: 'empty program', metric: `IPv${String(family)} ${protocol} ${direction}`, unit: 'ns', value: emptyNs });
+      const words =
+        (state === direction ? 'stateless' : state) +
+        ` IPv${String(family)} ${protocol} ${direction}`;
+      const row = (what: string, value: number): Row => ({
+        variant: `cgfw ${table.name}`,
+        metric: `${words} ${what}`,
+        unit: 'ns',
+        value,
+      });
+      rows.push(
+        row('hot', hotNs - emptyNs),
+        row(isNoted ? 'cold, each a new exchange' : 'cold', coldNs - pickNs),
+      );
+      if (table.rules === 1)
+        rows.push({
+          variant: 'empty program',
+          metric: `IPv${String(family)} ${protocol} ${direction}`,
+          unit: 'ns',
+          value: emptyNs,
+        });
       if (!isNoted) continue;
       fillPicks(cold, picks.subarray(0, LIVE_EXCHANGES * (family === 4 ? 1 : 4)));
       const [againPickNs = NaN, againNs = NaN] = measure(
@@ -107,7 +135,13 @@ async function measureTries(mode: Mode, table: Table, family: 4 | 6): Promise<Ro
   fillPicks(tries, picks);
   const cold = await loadWithPicks(picks);
   const remote = [...picks.subarray(0, family === 4 ? 1 : 4)];
-  const packet = packetOf({ family, protocol: 'udp', remote, direction: 'egress', port: FREE_PORT });
+  const packet = packetOf({
+    family,
+    protocol: 'udp',
+    remote,
+    direction: 'egress',
+    port: FREE_PORT,
+  });
   const [emptyNs = NaN, hotNs = NaN, pickNs = NaN, coldNs = NaN] = measure(
     [
       { program: empty.program('egress'), packet },
@@ -136,23 +170,28 @@ export const decision: Question = {
   name: 'decision',
   asks: 'What does one decision cost, over a program of the same type that does nothing?',
   trials: (mode): Trial[] => [
-    ...TABLES.filter(({ prefixes }) => mode === 'full' || prefixes === 0 || prefixes >= 100_000).flatMap((table) =>
+    ...TABLES.filter(
+      ({ prefixes }) => mode === 'full' || prefixes === 0 || prefixes >= 100_000,
+    ).flatMap((table) =>
       ([4, 6] as const).flatMap((family) =>
-        POLICY_MODES.filter((state) => table.rules < 2 || (family === 4 && state !== 'blocklist')).map((state) => ({
+        POLICY_MODES.filter(
+          (state) => table.rules < 2 || (family === 4 && state !== 'blocklist'),
+        ).map((state) => ({
           name: `${table.name}, IPv${String(family)}, ${state}`,
           timeoutS: 120,
           run: (ground: Ground) => measurePolicy(ground, mode, table, family, state),
         })),
       ),
     ),
-    ...TABLES.filter(({ prefixes }) => prefixes >= (mode === 'full' ? 1000 : 100_000)).flatMap((table) =>
-      ([4, 6] as const)
-        .filter((family) => mode === 'full' || family === 4)
-        .map((family) => ({
-          name: `two tries, ${table.name}, IPv${String(family)}`,
-          timeoutS: 120,
-          run: () => measureTries(mode, table, family),
-        })),
+    ...TABLES.filter(({ prefixes }) => prefixes >= (mode === 'full' ? 1000 : 100_000)).flatMap(
+      (table) =>
+        ([4, 6] as const)
+          .filter((family) => mode === 'full' || family === 4)
+          .map((family) => ({
+            name: `two tries, ${table.name}, IPv${String(family)}`,
+            timeoutS: 120,
+            run: () => measureTries(mode, table, family),
+          })),
     ),
   ],
 };

@@ -76,7 +76,15 @@ async function drainRate(ground: Ground, mode: Mode): Promise<Row[]> {
   const samples: number[] = [];
   for (let i = 0; i < (mode === 'quick' ? 3 : 9); i++) {
     let seen = 0;
-    await traffic({ cgroup: ground.directory(cgroup), netns, cpu: 0 }, 'udp', '-o', '-s', '0.5', '-d', destinationsFile(1000, 1));
+    await traffic(
+      { cgroup: ground.directory(cgroup), netns, cpu: 0 },
+      'udp',
+      '-o',
+      '-s',
+      '0.5',
+      '-d',
+      destinationsFile(1000, 1),
+    );
     const stream = streamEvents(ground.place, (events) => (seen += events.length));
     const startMs = performance.now();
     stream.drain();
@@ -93,13 +101,28 @@ async function senderCost(ground: Ground, mode: Mode): Promise<Row[]> {
   const quiet = ground.cgroup('quiet');
   const both = JSON.parse(policy(logged, 'all')) as { policies: object[] };
   const other = JSON.parse(policy(quiet, 'none')) as { policies: object[] };
-  await apply(ground, JSON.stringify({ ...both, policies: [...both.policies, { ...other.policies[0], name: 'quiet' }] }));
+  await apply(
+    ground,
+    JSON.stringify({
+      ...both,
+      policies: [...both.policies, { ...other.policies[0], name: 'quiet' }],
+    }),
+  );
   let seen = 0;
   const stream = streamEvents(ground.place, (events) => (seen += events.length));
   const added: number[] = [];
   for (let pair = 0; pair < (mode === 'quick' ? 7 : 21); pair++) {
     const run = (cgroup: string) =>
-      traffic({ cgroup: ground.directory(cgroup), netns, cpu: 0 }, 'udp', '-s', '0.2', '-r', '150000', '-d', destinationsFile(1000, 1));
+      traffic(
+        { cgroup: ground.directory(cgroup), netns, cpu: 0 },
+        'udp',
+        '-s',
+        '0.2',
+        '-r',
+        '150000',
+        '-d',
+        destinationsFile(1000, 1),
+      );
     const [first, second] = pair % 2 === 0 ? [quiet, logged] : [logged, quiet];
     const [a, b] = [await run(first), await run(second)];
     added.push((pair % 2 === 0 ? b.ns - a.ns : a.ns - b.ns) / 2);
@@ -127,7 +150,11 @@ async function agentPace(ground: Ground, mode: Mode): Promise<Row[]> {
     await delay(500);
     const after = faults(ground);
     const lost = after.lost - before.lost;
-    rows.push(rowOf(`agent, ${String(rate / 1000)} k/s`, 'lost', '%', [(100 * lost) / (lost + after.emitted - before.emitted)]));
+    rows.push(
+      rowOf(`agent, ${String(rate / 1000)} k/s`, 'lost', '%', [
+        (100 * lost) / (lost + after.emitted - before.emitted),
+      ]),
+    );
     if (lost === 0) break;
   }
   await agent.close();

@@ -21,7 +21,10 @@ type Loader = (ground: Ground, size: number) => Promise<Load>;
 /** `cgfw apply` of a policy that drops what the list holds, in both directions. */
 async function loadCgfw(ground: Ground, size: number): Promise<Load> {
   const cgroup = ground.cgroup('walled');
-  const rule = (key: string): object => ({ default: 'allow', rules: [{ action: 'drop', [key]: 'feed' }] });
+  const rule = (key: string): object => ({
+    default: 'allow',
+    rules: [{ action: 'drop', [key]: 'feed' }],
+  });
   const policy = { name: 'web', cgroups: [cgroup], egress: rule('to'), ingress: rule('from') };
   const file = ground.file('policy.yaml');
   replace(file, policyText([policy], { sets: { feed: { file: netsetFile(size) } } }));

@@ -20,7 +20,8 @@ function pairOf(size: number): readonly [string, string] {
 }
 
 function rowsOf(variant: string, done: number, met: Flips): Row[] {
-  const row = (metric: string, unit: string, value: number): Row => rowOf(variant, metric, unit, [value]);
+  const row = (metric: string, unit: string, value: number): Row =>
+    rowOf(variant, metric, unit, [value]);
   return [
     row('reloads', 'reloads', done),
     row('packets', 'packets', met.count),
@@ -39,7 +40,11 @@ async function underTraffic(
   seconds: number,
   reloads: () => Promise<number>,
 ): Promise<readonly [number, Flips]> {
-  const sending = flips({ cgroup: ground.directory(where.cgroup), netns: where.netns }, seconds, ...pair);
+  const sending = flips(
+    { cgroup: ground.directory(where.cgroup), netns: where.netns },
+    seconds,
+    ...pair,
+  );
   await delay(200);
   const done = await reloads();
   return [done, await sending];
@@ -63,7 +68,12 @@ async function reloadCgfw(ground: Ground, mode: Mode, size: number): Promise<Row
   put(0);
   const file = ground.file('policy.yaml');
   const rule = { action: 'reject', to: 'feed' };
-  const policy = { name: 'web', cgroups: [cgroup], log: 'none', egress: { default: 'allow', rules: [rule] } };
+  const policy = {
+    name: 'web',
+    cgroups: [cgroup],
+    log: 'none',
+    egress: { default: 'allow', rules: [rule] },
+  };
   replace(file, policyText([policy], { sets: { feed: { file: feed } } }));
   const agent = await RunningAgent.start(ground, file);
   const seconds = mode === 'quick' ? 8 : 40;
@@ -85,17 +95,27 @@ async function reloadNft(ground: Ground, mode: Mode, size: number): Promise<Row[
   const files = ([1, 2] as const).map((version) => {
     const extra = `ip daddr ${pair[version - 1] ?? ''} drop`;
     const file = ground.file(`${String(version)}.nft`);
-    replace(file, setRules({ netns, cgroup, cgroupRoot: ground.place.cgroupRoot }, size, { version, extra }));
+    replace(
+      file,
+      setRules({ netns, cgroup, cgroupRoot: ground.place.cgroupRoot }, size, { version, extra }),
+    );
     return file;
   });
-  const put = (turn: number): Promise<unknown> => must(['nft', '-f', files[turn % 2] ?? ''], { netns });
+  const put = (turn: number): Promise<unknown> =>
+    must(['nft', '-f', files[turn % 2] ?? ''], { netns });
   await put(0);
   const large = size === 1_000_000;
   const times = large ? 1 : mode === 'quick' ? 2 : 10;
-  const [done, met] = await underTraffic(ground, { cgroup, netns }, pair, large ? 60 : times * 3, async () => {
-    for (let turn = 1; turn <= times; turn++) await put(turn);
-    return times;
-  });
+  const [done, met] = await underTraffic(
+    ground,
+    { cgroup, netns },
+    pair,
+    large ? 60 : times * 3,
+    async () => {
+      for (let turn = 1; turn <= times; turn++) await put(turn);
+      return times;
+    },
+  );
   return rowsOf(`nft -f ${count(size)}`, done, met);
 }
 
@@ -107,6 +127,10 @@ export const reload: Question = {
     { name: 'cgfw 1 k', timeoutS: 120, run: (ground) => reloadCgfw(ground, mode, 1000) },
     ...[1000, 100_000, 1_000_000]
       .filter((size) => mode === 'full' || size < 1_000_000)
-      .map((size) => ({ name: `nft ${count(size)}`, timeoutS: 200, run: (ground: Ground) => reloadNft(ground, mode, size) })),
+      .map((size) => ({
+        name: `nft ${count(size)}`,
+        timeoutS: 200,
+        run: (ground: Ground) => reloadNft(ground, mode, size),
+      })),
   ],
 };

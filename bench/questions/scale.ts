@@ -35,7 +35,9 @@ function renew(ground: Ground, paths: readonly string[]): void {
 
 function areAttached(ground: Ground, paths: readonly string[]): boolean {
   const links = join(ground.place.pinRoot, 'links');
-  return paths.every((path) => existsSync(join(links, `${String(statSync(ground.directory(path)).ino)}-ingress`)));
+  return paths.every((path) =>
+    existsSync(join(links, `${String(statSync(ground.directory(path)).ino)}-ingress`)),
+  );
 }
 
 async function attachMany(ground: Ground): Promise<Row[]> {
@@ -48,14 +50,24 @@ async function attachMany(ground: Ground): Promise<Row[]> {
   const renewed = paths.slice(0, RENEWED);
   renew(ground, renewed);
   const again = await cgfw(ground, 'apply', file);
-  if (again.code !== 0 || !areAttached(ground, renewed)) throw new Error(`not in step again: ${again.stderr}`);
+  if (again.code !== 0 || !areAttached(ground, renewed))
+    throw new Error(`not in step again: ${again.stderr}`);
   rows.push(rowOf('2,000 cgroups', 'apply after 500 were made anew', 'ms', [again.wallMs]));
   const agent = await RunningAgent.start(ground, file, -1);
   await delay(2000);
   renew(ground, paths.slice(RENEWED, 2 * RENEWED));
   const startMs = performance.now();
-  await until('the agent has attached 500 new cgroups', () => areAttached(ground, paths.slice(RENEWED, 2 * RENEWED)), 60_000, 10);
-  rows.push(rowOf('2,000 cgroups', 'running agent, from 500 made anew to attached', 'ms', [performance.now() - startMs]));
+  await until(
+    'the agent has attached 500 new cgroups',
+    () => areAttached(ground, paths.slice(RENEWED, 2 * RENEWED)),
+    60_000,
+    10,
+  );
+  rows.push(
+    rowOf('2,000 cgroups', 'running agent, from 500 made anew to attached', 'ms', [
+      performance.now() - startMs,
+    ]),
+  );
   rows.push(rowOf('2,000 cgroups', 'resident memory of the agent', 'MB', [residentMb(agent.pid)]));
   await agent.close();
   const down = await cgfw(ground, 'down');
@@ -72,11 +84,13 @@ async function atRest(ground: Ground, mode: Mode, prefixes: number): Promise<Row
     file,
     prefixes === 0
       ? policyText([smallPolicy(cgroup)])
-      : policyText([{ name: 'web', cgroups: [cgroup], egress }], { sets: { feed: { file: netsetFile(prefixes) } } }),
+      : policyText([{ name: 'web', cgroups: [cgroup], egress }], {
+          sets: { feed: { file: netsetFile(prefixes) } },
+        }),
   );
   const agent = await RunningAgent.start(ground, file);
   await delay(mode === 'quick' ? 2000 : 10_000);
-  const seconds = mode === 'quick' ? 5 : 60;
+  const seconds = mode === 'quick' ? 5 : 30;
   const before = cpuMs(agent.pid);
   await delay(seconds * 1000);
   const used = cpuMs(agent.pid) - before;
@@ -104,7 +118,10 @@ async function manyPolicies(ground: Ground, policies: number): Promise<Row[]> {
       ],
     },
   }));
-  const finished = await apply(ground, policyText(all, { sets: { feed: { file: netsetFile(100_000) } } }));
+  const finished = await apply(
+    ground,
+    policyText(all, { sets: { feed: { file: netsetFile(100_000) } } }),
+  );
   const memory = mapMemory(ground.place);
   const variant = `${String(policies)} policies, 50 prefixes each and 100 k shared`;
   return [

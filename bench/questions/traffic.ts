@@ -44,7 +44,12 @@ function nftSet(prefixes: number, more: Partial<Variant> = {}, established = fal
   return {
     name: `nft ${established ? 'ct + ' : ''}set ${count(prefixes)}`,
     prefixes,
-    setUp: (_, filtered) => load(filtered.netns, `set-${String(prefixes)}`, setRules(filtered, prefixes, { established })),
+    setUp: (_, filtered) =>
+      load(
+        filtered.netns,
+        `set-${String(prefixes)}`,
+        setRules(filtered, prefixes, { established }),
+      ),
     ...more,
   };
 }
@@ -53,7 +58,8 @@ function nftLinear(size: number): Variant {
   return {
     name: `nft ${count(size)} linear rules`,
     prefixes: DEFAULT_PREFIXES,
-    setUp: (_, filtered) => load(filtered.netns, `linear-${String(size)}`, linearRules(filtered, size)),
+    setUp: (_, filtered) =>
+      load(filtered.netns, `linear-${String(size)}`, linearRules(filtered, size)),
   };
 }
 
@@ -72,11 +78,16 @@ function triesVariant(prefixes: number): Variant {
   return {
     name: `two tries ${count(prefixes)}`,
     prefixes,
-    setUp: (ground, { cgroup }) => attachPair('tries', ground.directory(cgroup), (object) => fillTries(object, prefixes, 4)),
+    setUp: (ground, { cgroup }) =>
+      attachPair('tries', ground.directory(cgroup), (object) => fillTries(object, prefixes, 4)),
   };
 }
 
-const list = (prefixes: number, state: Shape['state'] = 'blocklist'): Shape => ({ prefixes, rules: 0, state });
+const list = (prefixes: number, state: Shape['state'] = 'blocklist'): Shape => ({
+  prefixes,
+  rules: 0,
+  state,
+});
 
 const VARIANTS: readonly Variant[] = [
   { name: 'nothing', prefixes: DEFAULT_PREFIXES, setUp: () => Promise.resolve() },
@@ -132,7 +143,13 @@ const KINDS: readonly Kind[] = [
  * The same traffic without and with the firewall, in turns, each time in a new
  * process on the same CPU: what drifts, drifts for both.
  */
-async function measureKind(open: Where, walled: Where, variant: Variant, kind: Kind, mode: Mode): Promise<Row[]> {
+async function measureKind(
+  open: Where,
+  walled: Where,
+  variant: Variant,
+  kind: Kind,
+  mode: Mode,
+): Promise<Row[]> {
   const pairs = mode === 'quick' ? 5 : 15;
   const file = destinationsFile(variant.prefixes, kind.destinations);
   const argv = [...kind.argv, '-s', mode === 'quick' ? '0.06' : '0.12', '-d', file];
@@ -143,7 +160,10 @@ async function measureKind(open: Where, walled: Where, variant: Variant, kind: K
     const [first, second] = pair % 2 === 0 ? [open, walled] : [walled, open];
     const [a, b] = [await traffic(first, ...argv), await traffic(second, ...argv)];
     const [without, withIt] = first === open ? [a, b] : [b, a];
-    if (withIt.errors > 0) throw new Error(`${variant.name} refused ${String(withIt.errors)} of ${String(withIt.count)} sends`);
+    if (withIt.errors > 0)
+      throw new Error(
+        `${variant.name} refused ${String(withIt.errors)} of ${String(withIt.count)} sends`,
+      );
     base.push(without.ns);
     added.push(withIt.ns - without.ns);
     ratios.push(withIt.ns / without.ns);

@@ -18,8 +18,14 @@ async function measureVerbs(ground: Ground, mode: Mode): Promise<Row[]> {
         {
           name: 'web',
           cgroups: [cgroup],
-          egress: { default: 'reject', rules: [{ action: 'allow', to: 'corp', ports: ['5432/tcp', 'dns'] }] },
-          ingress: { default: 'drop', rules: [{ action: 'allow', from: 'any', ports: ['443/tcp', '8000-8999/tcp'] }] },
+          egress: {
+            default: 'reject',
+            rules: [{ action: 'allow', to: 'corp', ports: ['5432/tcp', 'dns'] }],
+          },
+          ingress: {
+            default: 'drop',
+            rules: [{ action: 'allow', from: 'any', ports: ['443/tcp', '8000-8999/tcp'] }],
+          },
         },
       ],
       { sets: { corp: ['10.0.0.0/8', 'fd00::/8'] }, services: { dns: [53] } },
@@ -27,7 +33,9 @@ async function measureVerbs(ground: Ground, mode: Mode): Promise<Row[]> {
   );
   const commands: readonly (readonly [name: string, command: () => Promise<Finished>])[] = [
     ['node -e 0', () => run([process.execPath, '-e', '0'])],
-    ...['check', 'diff', 'status', 'apply'].map((verb) => [verb, () => cgfw(ground, verb, file)] as const),
+    ...['check', 'diff', 'status', 'apply'].map(
+      (verb) => [verb, () => cgfw(ground, verb, file)] as const,
+    ),
   ];
   const first = await cgfw(ground, 'apply', file);
   if (first.code !== 0) throw new Error(first.stderr);
@@ -35,7 +43,8 @@ async function measureVerbs(ground: Ground, mode: Mode): Promise<Row[]> {
   for (let i = 0; i < times; i++) {
     for (const [at, [name, command]] of commands.entries()) {
       const finished = await command();
-      if (finished.code !== 0) throw new Error(`${name}: exit ${String(finished.code)}: ${finished.stderr}`);
+      if (finished.code !== 0)
+        throw new Error(`${name}: exit ${String(finished.code)}: ${finished.stderr}`);
       samples[at]?.push(finished);
     }
   }
@@ -48,5 +57,7 @@ async function measureVerbs(ground: Ground, mode: Mode): Promise<Row[]> {
 export const verbs: Question = {
   name: 'verbs',
   asks: 'How long do one-shot commands take on a small policy that is in force?',
-  trials: (mode): Trial[] => [{ name: 'verbs', timeoutS: 120, run: (ground) => measureVerbs(ground, mode) }],
+  trials: (mode): Trial[] => [
+    { name: 'verbs', timeoutS: 120, run: (ground) => measureVerbs(ground, mode) },
+  ],
 };

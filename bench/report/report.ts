@@ -16,7 +16,8 @@ const END = '<!-- end of results -->';
 
 export function printRows(rows: readonly Row[]): void {
   for (const { variant, metric, unit, value, low, high, samples } of rows) {
-    const spread = low === undefined || samples === 1 ? '' : `  (${String(low)} .. ${String(high)})`;
+    const spread =
+      low === undefined || samples === 1 ? '' : `  (${String(low)} .. ${String(high)})`;
     console.log(`    ${variant}: ${metric} ${String(value)} ${unit}${spread}`);
   }
 }
@@ -32,7 +33,16 @@ export function writeReport(folder: string, questions: readonly Question[], mode
   console.log(`\n${budgets.join('\n')}`);
   if (mode === 'quick') return;
   const parts = questions.flatMap(({ name, asks }) => questionPart(name, asks, answers.get(name)));
-  const text = [BEGIN, ...machinePart([...answers.values()]), '### Budgets', '', ...budgets, '', ...parts, END].join('\n');
+  const text = [
+    BEGIN,
+    ...machinePart([...answers.values()]),
+    '### Budgets',
+    '',
+    ...budgets,
+    '',
+    ...parts,
+    END,
+  ].join('\n');
   const readme = readFileSync(README, 'utf8');
   const [before = ''] = readme.split(BEGIN);
   const after = readme.split(END)[1] ?? '\n';
@@ -49,7 +59,7 @@ function budgetLine({ what, limit, unit, bound }: Budget, measured: number): str
   const budget = `${sign} ${inWords(limit, unit)}`;
   if (Number.isNaN(measured)) return `| ${what} | ${budget} | not measured | | |`;
   const isMet = bound === 'most' ? measured <= limit : measured >= limit;
-  const share = limit === 0 ? '' : `${String(round(measured / limit))}`;
+  const share = limit === 0 ? '' : String(round(measured / limit));
   return `| ${what} | ${budget} | ${inWords(measured, unit)} | ${share} | ${isMet ? 'met' : '**not met**'} |`;
 }
 
@@ -74,7 +84,9 @@ function machinePart(answers: readonly Answer[]): string[] {
 
 function questionPart(name: string, asks: string, answer: Answer | undefined): string[] {
   if (answer === undefined) return [];
-  const failed = answer.failed.map(({ failed: trial, reason }) => `- not measured: ${trial}: ${reason}`);
+  const failed = answer.failed.map(
+    ({ failed: trial, reason }) => `- not measured: ${trial}: ${reason}`,
+  );
   return [`### ${name}`, '', asks, '', ...matrix(answer.rows), ...failed, ''];
 }
 
@@ -82,7 +94,9 @@ function questionPart(name: string, asks: string, answer: Answer | undefined): s
 function matrix(rows: readonly Row[]): string[] {
   const variants = [...new Set(rows.map(({ variant }) => variant))];
   const metrics = [...new Set(rows.map(({ metric, unit }) => `${metric} (${unit})`))];
-  const cells = new Map(rows.map(({ variant, metric, unit, value }) => [`${variant}\0${metric} (${unit})`, value]));
+  const cells = new Map(
+    rows.map(({ variant, metric, unit, value }) => [`${variant}\0${metric} (${unit})`, value]),
+  );
   const isWide = metrics.length > variants.length;
   const [down, across] = isWide ? [metrics, variants] : [variants, metrics];
   const cell = (row: string, column: string): string => {

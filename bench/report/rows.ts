@@ -29,7 +29,10 @@ export interface Answer {
 export function readAnswer(folder: string, question: string): Answer | null {
   const file = join(folder, `${question}.jsonl`);
   if (!existsSync(file)) return null;
-  const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line) as object);
+  const lines = readFileSync(file, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as object);
   const [head, ...rest] = lines;
   const failed = rest.filter((line): line is Failed => 'failed' in line);
   const rows = rest.filter((line): line is Row => 'metric' in line);
@@ -46,7 +49,15 @@ function merge(rows: readonly Row[]): Row[] {
     const [first] = group;
     if (first === undefined || group.length === 1) return group;
     const values = group.map(({ value }) => value);
-    return [{ ...first, value: median(values), low: Math.min(...values), high: Math.max(...values), samples: group.length }];
+    return [
+      {
+        ...first,
+        value: median(values),
+        low: Math.min(...values),
+        high: Math.max(...values),
+        samples: group.length,
+      },
+    ];
   });
 }
 
@@ -67,7 +78,9 @@ export class Figures {
   /** The largest value of all metrics that match; NaN: none was measured. */
   worst(question: string, variant: string, metric: RegExp): number {
     const rows = this.#answers.get(question)?.rows ?? [];
-    const values = rows.filter((row) => row.variant === variant && metric.test(row.metric)).map(({ value }) => value);
+    const values = rows
+      .filter((row) => row.variant === variant && metric.test(row.metric))
+      .map(({ value }) => value);
     return values.length === 0 ? NaN : Math.max(...values);
   }
 }
