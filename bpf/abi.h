@@ -95,6 +95,18 @@ struct owner {
 };
 _Static_assert(sizeof(struct owner) == 8, "owner");
 
+/* Places for interfaces, and how many of them are looked at for one interface. */
+#define INTERFACES 8192
+#define INTERFACE_PROBES 8
+
+/* In one of the INTERFACE_PROBES places from ifindex % INTERFACES on. */
+struct interface_owner {
+	__u32 policy[2];	/* by slot: index in policies, 0 = none */
+	__u32 ifindex;		/* 0 = the place is free */
+	__u32 refusal;		/* errno with which native mode was refused, for people */
+};
+_Static_assert(sizeof(struct interface_owner) == 16, "interface_owner");
+
 /* Rows, columns and cells are offsets in cells; rules are offsets in rules. */
 struct direction {
 	__u32 row_base;		/* cells[row_base + class] = row */
@@ -173,6 +185,7 @@ enum fault {
 	FAULT_PEER = 4,		/* peer table refused an entry */
 	FAULT_TABLE = 5,	/* an index led outside the tables: a bug */
 	FAULT_EMITTED = 6,	/* not a fault: events submitted */
+	FAULT_NOT_IP = 7,	/* not a fault: frames that no rule is about */
 	FAULT_MAX = 8,
 };
 

@@ -8,6 +8,7 @@
 
 struct control layout_control;
 struct owner layout_owner;
+struct interface_owner layout_interface_owner;
 struct direction layout_direction;
 struct policy layout_policy;
 struct rule layout_rule;

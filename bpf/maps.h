@@ -68,6 +68,15 @@ struct {
 	__type(value, struct owner);
 } owners SEC(".maps");
 
+/* Who owns an interface, by slot; user space writes it through its memory. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, INTERFACES);
+	__type(key, __u32);
+	__type(value, struct interface_owner);
+} interfaces SEC(".maps");
+
 /* struct flow of abi.h with its lock in the kernel's type. */
 struct socket_flow {
 	__u32 starter;

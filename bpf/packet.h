@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * Parses a packet once, from its IP header on, into what rules speak about.
+ * Where the bytes are is said by a source file: source_xdp.h for an includer that
+ * defines CGFW_FRAMES first, else source_skb.h.
  */
 #ifndef CGFW_PACKET_H
 #define CGFW_PACKET_H
@@ -66,14 +68,22 @@ struct packet {
 	__u8 protocol;
 	__u8 tcp_flags;
 	__u8 exchange;		/* enum exchange */
-	__u8 pad[3];
+	__u8 base;		/* bytes before the IP header, where there are any */
+	__be16 ether_type;	/* of the frame, where the source does not say it */
 };
 
-/* Copies bytes of the packet; 0, or negative when it has fewer. */
-static __always_inline int packet_bytes(struct __sk_buff *skb, __u32 offset, void *to, __u32 size)
+#ifdef CGFW_FRAMES
+#include "source_xdp.h"
+#else
+#include "source_skb.h"
+#endif
+
+/* Copies bytes from an offset behind the IP header's start; 0, or negative when there are fewer. */
+static __always_inline int packet_bytes(packet_source *source, const struct packet *packet,
+					__u32 offset, void *to, __u32 size)
 {
-	void *data = (void *)(long)skb->data;
-	void *end = (void *)(long)skb->data_end;
+	void *data = (void *)(long)source->data + base_of(packet);
+	void *end = (void *)(long)source->data_end;
 
 	if (offset > MAX_HEADERS)
 		return -1;
@@ -82,15 +92,15 @@ static __always_inline int packet_bytes(struct __sk_buff *skb, __u32 offset, voi
 		return 0;
 	}
 	/* The header may lie in a fragment of the buffer, out of direct reach. */
-	return bpf_skb_load_bytes(skb, offset, to, size);
+	return load_bytes(source, base_of(packet) + offset, to, size);
 }
 
-static __always_inline int parse_ports(struct __sk_buff *skb, struct packet *packet, __u32 offset,
+static __always_inline int parse_ports(packet_source *source, struct packet *packet, __u32 offset,
 				       __u32 base)
 {
 	__be16 ports[2];
 
-	if (packet_bytes(skb, offset, ports, sizeof(ports)))
+	if (packet_bytes(source, packet, offset, ports, sizeof(ports)))
 		return -1;
 	packet->source_port = bpf_ntohs(ports[0]);
 	packet->destination_port = bpf_ntohs(ports[1]);
@@ -99,12 +109,12 @@ static __always_inline int parse_ports(struct __sk_buff *skb, struct packet *pac
 	return 0;
 }
 
-static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *packet, __u32 offset,
+static __always_inline int parse_icmp(packet_source *source, struct packet *packet, __u32 offset,
 				      __u32 base, __u8 request, __u8 reply)
 {
 	__u8 header[8];
 
-	if (packet_bytes(skb, offset, header, sizeof(header)))
+	if (packet_bytes(source, packet, offset, header, sizeof(header)))
 		return -1;
 	packet->destination_port = header[0];
 	packet->echo_id = header[4] << 8 | header[5];
@@ -118,7 +128,7 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *pack
 }
 
 /* What follows the IP headers; 0, or negative when it is cut short. */
-static __always_inline int parse_transport(struct __sk_buff *skb, struct packet *packet,
+static __always_inline int parse_transport(packet_source *source, struct packet *packet,
 					   __u32 offset)
 {
 	packet->point = POINT_PROTO + packet->protocol;
@@ -126,19 +136,19 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct packet 
 	switch (packet->protocol) {
 	case IPPROTO_TCP:
 		packet->exchange = EXCHANGE_TCP;
-		if (packet_bytes(skb, offset + TCP_FLAGS, &packet->tcp_flags, 1))
+		if (packet_bytes(source, packet, offset + TCP_FLAGS, &packet->tcp_flags, 1))
 			return -1;
-		return parse_ports(skb, packet, offset, POINT_TCP);
+		return parse_ports(source, packet, offset, POINT_TCP);
 	case IPPROTO_UDP:
 		packet->exchange = EXCHANGE_UDP;
-		return parse_ports(skb, packet, offset, POINT_UDP);
+		return parse_ports(source, packet, offset, POINT_UDP);
 	case IPPROTO_SCTP:
-		return parse_ports(skb, packet, offset, POINT_SCTP);
+		return parse_ports(source, packet, offset, POINT_SCTP);
 	case IPPROTO_ICMP:
-		return parse_icmp(skb, packet, offset, POINT_ICMP, ICMP_ECHO_REQUEST,
+		return parse_icmp(source, packet, offset, POINT_ICMP, ICMP_ECHO_REQUEST,
 				  ICMP_ECHO_REPLY);
 	case IPPROTO_ICMPV6:
-		return parse_icmp(skb, packet, offset, POINT_ICMPV6, ICMPV6_ECHO_REQUEST,
+		return parse_icmp(source, packet, offset, POINT_ICMPV6, ICMPV6_ECHO_REQUEST,
 				  ICMPV6_ECHO_REPLY);
 	default:
 		return 0;
@@ -156,16 +166,15 @@ static __always_inline int parse_fragment(struct packet *packet)
 /*
  * Whether the destination in the header is the last one: 0, or negative when a
  * source route, which every user can set, goes on from there, or when there are
- * too many options to tell. Global, so that the verifier looks at it once.
+ * too many options to tell. The options are the bytes from offset to end of the
+ * source. Global, so that the verifier looks at it once.
  */
-__noinline int check_options(struct __sk_buff *skb, __u32 end)
+__noinline int check_options(packet_source *source, __u32 offset, __u32 end)
 {
-	__u32 offset = sizeof(struct iphdr);
-
 	for (int i = 0; i < MAX_OPTIONS && offset < end; i++) {
 		__u8 option[3]; /* type, length, pointer */
 
-		if (bpf_skb_load_bytes(skb, offset, option, 1))
+		if (load_bytes(source, offset, option, 1))
 			return -1;
 		if (option[0] == OPTION_END)
 			return 0;
@@ -173,7 +182,7 @@ __noinline int check_options(struct __sk_buff *skb, __u32 end)
 			offset++;
 			continue;
 		}
-		if (bpf_skb_load_bytes(skb, offset, option, sizeof(option)) || option[1] < 2)
+		if (load_bytes(source, offset, option, sizeof(option)) || option[1] < 2)
 			return -1;
 		if ((option[0] == OPTION_LOOSE_ROUTE || option[0] == OPTION_STRICT_ROUTE) &&
 		    option[2] <= option[1])
@@ -183,23 +192,24 @@ __noinline int check_options(struct __sk_buff *skb, __u32 end)
 	return offset < end ? -1 : 0;
 }
 
-static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *packet)
+static __always_inline int parse_ipv4(packet_source *source, struct packet *packet)
 {
 	struct iphdr header;
 
 	packet->family = 4;
-	if (packet_bytes(skb, 0, &header, sizeof(header)))
+	if (packet_bytes(source, packet, 0, &header, sizeof(header)))
 		return -1;
 	packet->source[0] = bpf_ntohl(header.saddr);
 	packet->destination[0] = bpf_ntohl(header.daddr);
 	packet->protocol = header.protocol;
 	if (header.version != 4 || header.ihl < 5)
 		return -1;
-	if (header.ihl > 5 && check_options(skb, header.ihl * 4))
+	if (header.ihl > 5 && check_options(source, base_of(packet) + sizeof(header),
+					    base_of(packet) + header.ihl * 4))
 		return -1;
 	if (bpf_ntohs(header.frag_off) & IPV4_OFFSET_MASK)
 		return parse_fragment(packet);
-	return parse_transport(skb, packet, header.ihl * 4);
+	return parse_transport(source, packet, header.ihl * 4);
 }
 
 static __always_inline int is_extension(__u8 protocol)
@@ -219,13 +229,13 @@ static __always_inline int is_extension(__u8 protocol)
 	}
 }
 
-static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *packet)
+static __always_inline int parse_ipv6(packet_source *source, struct packet *packet)
 {
 	struct ipv6hdr header;
 	__u32 offset = sizeof(header);
 
 	packet->family = 6;
-	if (packet_bytes(skb, 0, &header, sizeof(header)))
+	if (packet_bytes(source, packet, 0, &header, sizeof(header)))
 		return -1;
 	for (int i = 0; i < 4; i++) {
 		packet->source[i] = bpf_ntohl(header.saddr.in6_u.u6_addr32[i]);
@@ -238,8 +248,9 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *pack
 		__u8 extension[4];
 
 		if (!is_extension(packet->protocol))
-			return parse_transport(skb, packet, offset);
-		if (i == MAX_EXTENSIONS || packet_bytes(skb, offset, extension, sizeof(extension)))
+			return parse_transport(source, packet, offset);
+		if (i == MAX_EXTENSIONS ||
+		    packet_bytes(source, packet, offset, extension, sizeof(extension)))
 			return -1;
 		if (packet->protocol == IPPROTO_FRAGMENT) {
 			__u16 place = extension[2] << 8 | extension[3];
@@ -266,12 +277,12 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *pack
  * Reads what nearly every packet is, TCP or UDP over IPv4 without options, from
  * fixed places under one bound check. 0 when the packet is anything else.
  */
-static __always_inline int parse_common(struct __sk_buff *skb, struct packet *packet)
+static __always_inline int parse_common(packet_source *source, struct packet *packet)
 {
-	const struct iphdr *header = (void *)(long)skb->data;
+	const struct iphdr *header = (void *)(long)source->data + base_of(packet);
 	const __be16 *ports = (void *)(header + 1);
 	const __u8 *tcp = (void *)ports;
-	void *end = (void *)(long)skb->data_end;
+	void *end = (void *)(long)source->data_end;
 
 	if ((void *)(tcp + MIN_UDP) > end || *(const __u8 *)header != IPV4_PLAIN ||
 	    header->frag_off & bpf_htons(IPV4_OFFSET_MASK))
@@ -300,14 +311,14 @@ static __always_inline int parse_common(struct __sk_buff *skb, struct packet *pa
 }
 
 /* Everything else; a function of its own, so that the common case stays short. */
-static __noinline int parse_any(struct __sk_buff *skb, struct packet *packet)
+static __noinline int parse_any(packet_source *source, struct packet *packet)
 {
 	if (!packet)
 		return -1;
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return parse_ipv4(skb, packet);
-	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(skb, packet);
+	if (ether_type_of(source, packet) == bpf_htons(ETH_P_IP))
+		return parse_ipv4(source, packet);
+	if (ether_type_of(source, packet) == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(source, packet);
 	return -1;
 }
 
@@ -315,12 +326,12 @@ static __noinline int parse_any(struct __sk_buff *skb, struct packet *packet)
  * Fills packet, which must be zero. Returns 0, or negative when the packet
  * cannot be read; addresses and protocol are then set as far as they are known.
  */
-static __always_inline int parse(struct __sk_buff *skb, struct packet *packet)
+static __always_inline int parse(packet_source *source, struct packet *packet)
 {
-	packet->length = skb->len;
-	if (skb->protocol == bpf_htons(ETH_P_IP) && parse_common(skb, packet))
+	packet->length = length_of(source, packet);
+	if (ether_type_of(source, packet) == bpf_htons(ETH_P_IP) && parse_common(source, packet))
 		return 0;
-	return parse_any(skb, packet);
+	return parse_any(source, packet);
 }
 
 #endif

@@ -17,24 +17,37 @@ struct view {
 	const struct policy *policy;	/* NULL: tables damaged, deny */
 };
 
-/* 0 when no policy owns the cgroup. */
-static __always_inline int open_view(struct view *view)
+/* 0 when the control map is not there, which cannot be. */
+static __always_inline int read_generation(struct view *view)
 {
-	__u32 zero = 0, index;
+	__u32 zero = 0;
 
 	view->head = bpf_map_lookup_elem(&control, &zero);
 	if (!view->head)
 		return 0;
 	view->generation = *(volatile const __u64 *)&view->head->generation;
 	view->slot = view->generation & 1;
-	/* Only now: an owner read before the switch may not know the new slot yet. */
-	index = owner_index(view->slot);
+	return 1;
+}
+
+/*
+ * 0 when no policy is the owner. Only after read_generation: an owner read before
+ * the switch may not know the new slot yet.
+ */
+static __always_inline int open_policy(struct view *view, __u32 index)
+{
 	if (!index)
 		return 0;
 	view->policy = policy_at(view->slot, index);
 	if (!view->policy)
 		count_fault(FAULT_TABLE);
 	return 1;
+}
+
+/* 0 when no policy owns the cgroup. */
+static __always_inline int open_view(struct view *view)
+{
+	return read_generation(view) && open_policy(view, owner_index(view->slot));
 }
 
 /* Fills the verdict from its rule; 0 when the tables are damaged. */

@@ -57,6 +57,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitProgram(env, exports, classes);
   InitLink(env, exports, classes);
   InitRing(env, exports, classes);
+  InitInterface(env, exports, classes);
   InitSystem(env, exports, classes);
   env.SetInstanceData(classes);
   return exports;

@@ -52,7 +52,7 @@ class Capture {
 
 // The constructors of one environment; the addon may live in several threads.
 struct Classes {
-  Napi::FunctionReference object, map, program, link, ring, lock;
+  Napi::FunctionReference object, map, program, link, ring, lock, watch;
 };
 
 // Type tags: an object of another class, or a forged one, is not unwrapped.
@@ -119,6 +119,7 @@ void InitMap(Napi::Env env, Napi::Object exports, Classes* classes);
 void InitProgram(Napi::Env env, Napi::Object exports, Classes* classes);
 void InitLink(Napi::Env env, Napi::Object exports, Classes* classes);
 void InitRing(Napi::Env env, Napi::Object exports, Classes* classes);
+void InitInterface(Napi::Env env, Napi::Object exports, Classes* classes);
 void InitSystem(Napi::Env env, Napi::Object exports, Classes* classes);
 
 #endif

@@ -139,6 +139,18 @@ Napi::Value AttachCgroup(const Napi::CallbackInfo& info) {
   return WrapLink(info.Env(), fd < 0 ? -errno : fd);
 }
 
+// (program, ifindex, flags)
+Napi::Value AttachXdp(const Napi::CallbackInfo& info) {
+  uint32_t ifindex = 0, flags = 0;
+  if (!ReadU32(info[1], &ifindex) || !ReadU32(info[2], &flags)) return Number(info.Env(), -EINVAL);
+  const int program = ProgramFd(info[0]);
+  if (program < 0) return Number(info.Env(), program);
+  LIBBPF_OPTS(bpf_link_create_opts, options);
+  options.flags = flags;
+  const int fd = bpf_link_create(program, static_cast<int>(ifindex), BPF_XDP, &options);
+  return WrapLink(info.Env(), fd < 0 ? -errno : fd);
+}
+
 // (directory) -> {names, words, cgroups}: files only, unsorted
 Napi::Value ListLinks(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -223,6 +235,7 @@ void InitLink(Napi::Env env, Napi::Object exports, Classes* classes) {
   classes->link = Napi::Persistent(Link::Define(env));
   exports.Set("openPinnedLink", Napi::Function::New<OpenPinnedLink>(env));
   exports.Set("attachCgroup", Napi::Function::New<AttachCgroup>(env));
+  exports.Set("attachXdp", Napi::Function::New<AttachXdp>(env));
   exports.Set("listLinks", Napi::Function::New<ListLinks>(env));
   exports.Set("queryCgroup", Napi::Function::New<QueryCgroup>(env));
   exports.Set("linkInfo", Napi::Function::New<LinkInfoById>(env));

@@ -11,6 +11,7 @@ const OBJECTS = ['layout'];
 const STRUCTS = [
   'control',
   'owner',
+  'interface_owner',
   'direction',
   'policy',
   'rule',

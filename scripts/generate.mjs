@@ -32,6 +32,8 @@ export async function generate() {
 function validatorOf(schema) {
   const ajv = new Ajv2020({
     strict: true,
+    // The two branches of anyOf require keys that their parent defines.
+    strictRequired: false,
     allErrors: true,
     allowUnionTypes: true,
     code: { source: true, esm: true, lines: true },
@@ -43,7 +45,9 @@ function validatorOf(schema) {
 }
 
 async function typesOf(schema) {
-  const types = await compile(schema, schema.title, {
+  // That one of two keys must be there is no matter of types.
+  const { anyOf: _, ...shape } = schema;
+  const types = await compile(shape, schema.title, {
     bannerComment: HEADER,
     additionalProperties: false,
     ignoreMinAndMaxItems: true,
@@ -97,6 +101,7 @@ const TITLES = {
   '': 'The document',
   set: 'A set from a file: `sets.NAME`',
   policy: 'A policy: `policies[]`',
+  interface: 'A policy of interfaces: `interfaces[]`',
   egress: '`egress`',
   ingress: '`ingress`',
   egressRule: 'A rule of `egress.rules[]`',

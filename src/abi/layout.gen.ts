@@ -17,6 +17,14 @@ export const owner = {
   policy: 0,
 } as const;
 
+/** struct interface_owner: byte offsets. */
+export const interface_owner = {
+  size: 16,
+  policy: 0,
+  ifindex: 8,
+  refusal: 12,
+} as const;
+
 /** struct direction: byte offsets. */
 export const direction = {
   size: 32,
@@ -155,5 +163,6 @@ export const fault = {
   FAULT_PEER: 4,
   FAULT_TABLE: 5,
   FAULT_EMITTED: 6,
+  FAULT_NOT_IP: 7,
   FAULT_MAX: 8,
 } as const;

@@ -5,6 +5,9 @@ import { desire } from '../compile/desire.js';
 import type { CounterIds, Program } from '../compile/program.js';
 import type { Cgroup, State } from '../compile/state.js';
 import { listCgroups } from '../kernel/cgroups.js';
+import { readInterfaceLinks, surroundingInterfaces } from '../kernel/interfaces.js';
+import { listInterfaces } from '../kernel/native.js';
+import type { NetInterface } from '../kernel/native.js';
 import { buildOf } from '../kernel/load.js';
 import type { Place } from '../kernel/place.js';
 import { readState } from '../kernel/read.js';
@@ -21,6 +24,7 @@ export interface Prospect {
   /** What is wanted in force; null: nothing is, and nothing is loaded. */
   readonly program: Program | null;
   readonly cgroups: readonly Cgroup[];
+  readonly devices: readonly NetInterface[];
   readonly desired: State;
   readonly loaded: State;
   readonly plan: Plan;
@@ -33,18 +37,20 @@ export interface ProspectOptions {
   readonly guards: readonly Guard[];
 }
 
-/** Compares what is wanted with the kernel, for the cgroups that exist now. */
+/** Compares what is wanted with the kernel, for the cgroups and interfaces that exist now. */
 export function prospect(place: Place, wanted: Wanted, options: ProspectOptions): Prospect {
   const cgroups = listCgroups(place.cgroupRoot);
-  const read = readState(place, cgroups);
+  const devices = listInterfaces();
+  const read = readState(place, cgroups, 'whole', devices);
   const loaded = { ...read, program: recall(read.program) };
   const { program, held } = wantedProgram(wanted, loaded.program, options);
   if (program === null) {
     const desired = { ...loaded, leftovers: [] };
-    return { program, cgroups, desired, loaded, plan: diff(desired, loaded), held };
+    return { program, cgroups, devices, desired, loaded, plan: diff(desired, loaded), held };
   }
-  const desired = desire(program, { cgroups, build: buildOf(place) }, loaded);
-  return { program, cgroups, desired, loaded, plan: diff(desired, loaded), held };
+  const interfaces = surroundingInterfaces(devices, readInterfaceLinks(place, devices));
+  const desired = desire(program, { cgroups, interfaces, build: buildOf(place) }, loaded);
+  return { program, cgroups, devices, desired, loaded, plan: diff(desired, loaded), held };
 }
 
 function wantedProgram(

@@ -3,7 +3,7 @@
 
 import { CgfwError } from '../base/error.js';
 import type { Diagnostic } from '../base/error.js';
-import type { Attachment } from '../compile/state.js';
+import type { Attachment, InterfaceAttachment } from '../compile/state.js';
 import type { Trial } from '../kernel/trial.js';
 import type { Place } from '../kernel/place.js';
 import type { Action, Plan } from '../plan/action.js';
@@ -39,9 +39,10 @@ export interface InForce {
   readonly isLoaded: boolean;
   /** Hash of the policy in force; null when there is none. */
   readonly hash: string | null;
-  /** Names of its policies, in the order of Attachment.policy. */
+  /** Names of its policies, those of interfaces last, in the order of Attachment.policy. */
   readonly policies: readonly string[];
   readonly attachments: readonly Attachment[];
+  readonly interfaces: readonly InterfaceAttachment[];
 }
 
 /** A reconcile that was carried out, as plain data. */
@@ -128,8 +129,9 @@ function doneOf({ plan, program, held, failures, trial, reverted, state }: Outco
       generation: state.generation,
       isLoaded: state.programs !== null,
       hash: state.program === null ? null : (program?.names.hash ?? null),
-      policies: program?.names.policies.map(({ name }) => name) ?? [],
+      policies: [...(program?.names.policies ?? []), ...(program?.names.interfaces ?? [])].map(({ name }) => name),
       attachments: state.attachments,
+      interfaces: state.interfaces,
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Diagnostic } from '../base/error.js';
 import { secondsLeft } from './trial.js';
 import type { Logger } from '../report/log.js';
 import { renderPlan, renderSummary } from '../plan/render.js';
+import { isInterfaceAction } from '../plan/action.js';
 import type { Plan } from '../plan/action.js';
 import { renderDiagnostic } from '../policy/render.js';
 import { hasErrors } from '../policy/report.js';
@@ -30,6 +31,7 @@ export class Storyteller {
   readonly #once = new Once();
   #isFileBad = false;
   #attached: ReadonlySet<number> = new Set();
+  #attachedInterfaces: ReadonlySet<number> = new Set();
 
   constructor(log: Logger) {
     this.#log = log;
@@ -70,14 +72,14 @@ export class Storyteller {
     }
     this.#log.debug({ reconcile: id, causes, inStep: plan.inStep }, 'looked');
     if (plan.inStep) {
-      this.#attached = new Set(state.attachments.map((attachment) => attachment.id));
+      this.#remember(state);
       if (causes.includes('start') && state.hash !== null) {
         this.#log.info(fields, 'the loaded policy is in step; adopted as it is');
       }
       return;
     }
     const isDrift = !causes.some((cause) => EXPLAINED.has(cause)) && this.#hasDrifted(plan);
-    this.#attached = new Set(state.attachments.map((attachment) => attachment.id));
+    this.#remember(state);
     if (!hasEffect(outcome)) return;
     const detail = { ...fields, causes, changes: renderSummary(plan), actions: actionLines(plan) };
     const isSwitch = plan.actions.some((action) => action.op === 'switch');
@@ -86,10 +88,16 @@ export class Storyteller {
     else this.#log.info(detail, 'attachments brought into step');
   }
 
-  /** Only cgroups that come and go change a kernel that was in step. */
+  #remember({ attachments, interfaces }: InForce): void {
+    this.#attached = new Set(attachments.map(({ id }) => id));
+    this.#attachedInterfaces = new Set(interfaces.map(({ ifindex }) => ifindex));
+  }
+
+  /** Only cgroups and interfaces that come and go change a kernel that was in step. */
   #hasDrifted(plan: Plan): boolean {
     const isNew = (id: number): boolean => !this.#attached.has(id);
     return plan.actions.some((action) => {
+      if (isInterfaceAction(action)) return this.#attachedInterfaces.has(action.ifindex) && action.op !== 'detach';
       switch (action.op) {
         case 'attach':
         case 'assign':
@@ -126,7 +134,7 @@ export class Storyteller {
     const standing = new Set<string>();
     for (const { action, error } of failures) {
       // Gone between looking and acting: the next look knows.
-      if (error.code === 'no-cgroup') continue;
+      if (error.code === 'no-cgroup' || error.code === 'no-interface') continue;
       const topic = `failure ${action.op} ${action.target}`;
       standing.add(topic);
       if (!this.#once.isNews(topic, error.message)) continue;
@@ -159,9 +167,9 @@ function actionLines(plan: Plan): string[] {
   return more <= 0 ? lines : [...lines.slice(0, NAMED_ACTIONS), `and ${String(more)} more`];
 }
 
-/** What is enforced now, and for which policies there is no cgroup yet. */
-export function enforced(id: number, { generation, hash, policies, attachments }: InForce) {
-  const owners = new Set(attachments.map((attachment) => attachment.policy));
+/** What is enforced now, and for which policies there is no cgroup or interface yet. */
+export function enforced(id: number, { generation, hash, policies, attachments, interfaces }: InForce) {
+  const owners = new Set([...attachments, ...interfaces].map((attachment) => attachment.policy));
   const waiting = policies.filter((_, index) => !owners.has(index + 1));
   return {
     reconcile: id,
@@ -169,6 +177,7 @@ export function enforced(id: number, { generation, hash, policies, attachments }
     hash: hash?.slice(0, 12) ?? null,
     policies: policies.length,
     cgroups: attachments.length,
+    ...(interfaces.length === 0 ? {} : { interfaces: interfaces.map(({ name, mode }) => `${name} (${mode ?? '?'})`) }),
     ...(waiting.length === 0 ? {} : { waiting }),
   };
 }

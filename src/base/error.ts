@@ -96,6 +96,11 @@ export const ERROR_CODES = [
   'verifier',
   'abi',
   'no-cgroup',
+  'no-interface',
+  'foreign-program',
+  'interface-mode',
+  'too-many-interfaces',
+  'lockout',
   'not-in-step',
   'unsupported',
 ] as const;

@@ -36,6 +36,11 @@ export function encodeBlob({ text, names }: Pick<Program, 'text' | 'names'>): Ui
   return blob;
 }
 
+/** Names from before there were policies of interfaces have none. */
+function completed(names: Partial<Names>): Names {
+  return (names.interfaces === undefined ? { ...names, interfaces: [] } : names) as Names;
+}
+
 /** What a blob holds. */
 export interface Decoded {
   readonly text: string;
@@ -60,7 +65,7 @@ export function decodeBlob(blob: Uint8Array): Decoded {
     const json = lengths.stored === lengths.json ? stored : inflateSync(stored);
     return {
       text: body.toString('utf8', 0, lengths.text),
-      names: JSON.parse(json.toString()) as Names,
+      names: completed(JSON.parse(json.toString()) as Partial<Names>),
     };
   } catch (cause) {
     throw damaged('its names cannot be read', cause);

@@ -36,7 +36,7 @@ export function neededCapacity(program: Program, textBytes: number): Capacity {
     cells: blocks(tables.cells.byteLength),
     services: blocks(tables.services.byteLength),
     rules: blocks(tables.rules.byteLength),
-    policies: names.policies.length + 1,
+    policies: names.policies.length + names.interfaces.length + 1,
     text: blocks(textBytes),
     counters: names.rules.reduce((most, { counter }) => Math.max(most, counter + 1), 0),
   };

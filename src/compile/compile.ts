@@ -1,7 +1,7 @@
 // From the resolved policy to what the kernel is given.
 
 import { rememberRanges } from './addresses.js';
-import type { CgroupPolicy, Direction, DirectionName, Policy } from '../policy/policy.js';
+import type { Direction, DirectionName, Policy } from '../policy/policy.js';
 import { flatten } from './classes.js';
 import { CellHeap } from './heap.js';
 import {
@@ -26,7 +26,7 @@ import { buildRoots } from './roots.js';
 import { listClasses } from './rows.js';
 import { tabulateRules, type RuleBases } from './rules.js';
 import { dividePoints, servicesTable, ServiceSets } from './services.js';
-import { decideAll, type Axes } from './verdicts.js';
+import { decideAll, type Axes, type Verdicts } from './verdicts.js';
 
 const DIRECTIONS: readonly DirectionName[] = ['egress', 'ingress'];
 
@@ -55,6 +55,12 @@ export function compile(policy: Policy, counters: CounterIds): Program {
         mode,
         cgroups,
       })),
+      interfaces: policy.interfaces.map(({ name, line, interfaces, attach }) => ({
+        name,
+        line,
+        interfaces,
+        attach,
+      })),
       rules: rules.names,
       lists: policy.lists.map(({ name }) => name),
       classes: partition.classes,
@@ -77,32 +83,31 @@ function encodePolicies(
   bases: readonly RuleBases[],
   heap: CellHeap,
 ): Uint32Array {
-  const words = new Uint32Array((policy.policies.length + 1) * POLICY_WORDS);
+  const { length } = policy.policies;
+  const words = new Uint32Array((length + policy.interfaces.length + 1) * POLICY_WORDS);
+  const encode = (index: number, owner: string, name: DirectionName, direction: Direction): void => {
+    const into = words.subarray((index + 1) * POLICY_WORDS + DIRECTION_OFFSET[name]);
+    into[RULE_BASE] = bases[index]![name];
+    const place = { policy, line: direction.defaultLine };
+    encodeDirection(direction, decideAll(direction, axes, `${name} of ${owner}`, place), heap, into);
+  };
   policy.policies.forEach((own, index) => {
     const at = (index + 1) * POLICY_WORDS;
     words[at] =
       (own.mode === 'audit' ? POLICY_AUDIT : 0) | (own.raw === 'deny' ? POLICY_RAW_DENY : 0);
     words[at + 1] = bases[index]!.raw;
-    for (const name of DIRECTIONS) {
-      const into = words.subarray(at + DIRECTION_OFFSET[name]);
-      into[RULE_BASE] = bases[index]![name];
-      encodeDirection(policy, own, name, axes, heap, into);
-    }
+    for (const name of DIRECTIONS) encode(index, `policy ${own.name}`, name, own[name]);
+  });
+  policy.interfaces.forEach((own, index) => {
+    encode(length + index, `interface policy ${own.name}`, 'ingress', own.ingress);
+    // Nobody asks what an interface sends; whoever did would find no lookup to make.
+    const egress = words.subarray((length + index + 1) * POLICY_WORDS + DIRECTION_OFFSET.egress);
+    egress[DIRECTION_FLAGS] = DIRECTION_OPEN | DIRECTION_ONE_ROW | DIRECTION_ONE_COLUMN;
   });
   return words;
 }
 
-function encodeDirection(
-  policy: Policy,
-  own: CgroupPolicy,
-  name: DirectionName,
-  axes: Axes,
-  heap: CellHeap,
-  into: Uint32Array,
-): void {
-  const direction = own[name];
-  const place = { policy, line: direction.defaultLine };
-  const verdicts = decideAll(direction, axes, `${name} of policy ${own.name}`, place);
+function encodeDirection(direction: Direction, verdicts: Verdicts, heap: CellHeap, into: Uint32Array): void {
   into[ROW_BASE] = heap.place(verdicts.rowOf);
   into[COL_BASE] = heap.place(verdicts.colOf);
   into[CELL_BASE] = heap.place(verdicts.cells);

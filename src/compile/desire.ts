@@ -3,13 +3,16 @@
 import { chooseCapacity, neededCapacity } from './capacity.js';
 import { encodeBlob } from './blob.js';
 import { ownedCgroups } from './owners.js';
+import { interfaceOwner } from '../policy/interfaces.js';
+import { interfacePolicyIndex } from './program.js';
 import type { Program } from './program.js';
 import { TEXT_HEADER } from './tables.js';
-import { compareAttachments, HOOKS } from './state.js';
-import type { Attachment, Cgroup, State } from './state.js';
+import { compareAttachments, compareInterfaces, HOOKS } from './state.js';
+import type { Attachment, Cgroup, Interface, InterfaceAttachment, State } from './state.js';
 
 export interface Surroundings {
   readonly cgroups: readonly Cgroup[];
+  readonly interfaces: readonly Interface[];
   /** Build of the program files on disk (ProgramSet.build). */
   readonly build: string;
 }
@@ -37,6 +40,7 @@ export function desire(
     generation: loaded.generation,
     program,
     attachments: attachments.sort(compareAttachments),
+    interfaces: wantedInterfaces(program, surroundings.interfaces, loaded),
     leftovers: [],
   };
 }
@@ -53,4 +57,20 @@ function lingering(program: Program, loaded: State): Attachment[] {
     if (index < 0) return [];
     return [{ ...attachment, policy: index + 1, outdated: [] }];
   });
+}
+
+/** A mode that the policy accepts is kept: changing it would leave the interface open for a moment. */
+function wantedInterfaces(program: Program, interfaces: readonly Interface[], loaded: State): InterfaceAttachment[] {
+  const { names } = program;
+  const modes = new Map(loaded.interfaces.map(({ ifindex, mode }) => [ifindex, mode]));
+  return interfaces
+    .flatMap(({ ifindex, name, heldBy }): InterfaceAttachment[] => {
+      const index = interfaceOwner(names.interfaces, name);
+      const attach = names.interfaces[index]?.attach;
+      if (attach === undefined) return [];
+      const mode = attach === 'auto' ? (modes.get(ifindex) ?? null) : attach;
+      const policy = interfacePolicyIndex(names, index);
+      return [{ ifindex, name, policy, attach, mode, isOutdated: false, heldBy }];
+    })
+    .sort(compareInterfaces);
 }

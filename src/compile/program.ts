@@ -1,11 +1,11 @@
 // The compiled policy: tables for the kernel, and names for people.
 
-import type { Action, DirectionName, LogLevel, Mode, Policy } from '../policy/policy.js';
+import type { Action, AttachMode, DirectionName, LogLevel, Mode, Policy } from '../policy/policy.js';
 import type { Tables } from './tables.js';
 
 /** One entry of the rules table, in table order, for whoever reads events and counters. */
 export interface RuleName {
-  /** Index in Names.policies. */
+  /** Index in Names.policies; from their number on, in Names.interfaces. */
   readonly policy: number;
   readonly direction: DirectionName;
   /** rule: written in the file; the others stand for what no rule says. */
@@ -33,11 +33,20 @@ export interface PolicyName {
   readonly cgroups: readonly string[];
 }
 
+export interface InterfacePolicyName {
+  readonly name: string;
+  readonly line: number;
+  /** Names and globs. */
+  readonly interfaces: readonly string[];
+  readonly attach: AttachMode;
+}
+
 /** Kept in the kernel beside the tables, as JSON. */
 export interface Names {
   readonly hash: string;
   readonly origin: string;
   readonly policies: readonly PolicyName[];
+  readonly interfaces: readonly InterfacePolicyName[];
   readonly rules: readonly RuleName[];
   /** Address lists by index. */
   readonly lists: readonly string[];
@@ -45,7 +54,10 @@ export interface Names {
   readonly classes: readonly (readonly number[])[];
 }
 
-/** A policy ready to load. `policies` in the tables count from 1 = names.policies[0]. */
+/**
+ * A policy ready to load. `policies` in the tables count from 1 = names.policies[0];
+ * those of interfaces follow.
+ */
 export interface Program {
   readonly text: string;
   readonly names: Names;
@@ -56,3 +68,20 @@ export interface Program {
 export type CounterIds = ReadonlyMap<string, number>;
 
 export type Compile = (policy: Policy, counters: CounterIds) => Program;
+
+/** The policy that a rule belongs to, as both kinds have it. */
+export function policyOfRule(
+  names: Pick<Names, 'policies' | 'interfaces'>,
+  rule: Pick<RuleName, 'policy'>,
+): { readonly kind: 'cgroup' | 'interface'; readonly name: string; readonly mode: Mode } | undefined {
+  const { policies, interfaces } = names;
+  const own = policies[rule.policy];
+  if (own !== undefined) return { kind: 'cgroup', name: own.name, mode: own.mode };
+  const ofInterface = interfaces[rule.policy - policies.length];
+  return ofInterface === undefined ? undefined : { kind: 'interface', name: ofInterface.name, mode: 'enforce' };
+}
+
+/** Index in the policies table of a policy of interfaces, which follow those of cgroups. */
+export function interfacePolicyIndex(names: Pick<Names, 'policies'>, index: number): number {
+  return names.policies.length + 1 + index;
+}

@@ -1,11 +1,11 @@
 // The rules table: what each rule does, what it is called, where it counts.
 
 import { createHash } from 'node:crypto';
-import type { Action, CgroupPolicy, DirectionName, Policy, Rule } from '../policy/policy.js';
+import type { Action, CgroupPolicy, Direction, DirectionName, LogLevel, Policy, Rule } from '../policy/policy.js';
 import { ACTION_CODE, LOG_CODE } from './layout.js';
 import type { CounterIds, RuleName } from './program.js';
 
-/** Where the rules of one policy are in the rules table. */
+/** Where the rules of one policy are in the rules table; an interface has those of ingress alone. */
 export interface RuleBases {
   readonly egress: number;
   readonly ingress: number;
@@ -15,7 +15,7 @@ export interface RuleBases {
 export interface RuleTable {
   /** In table order. */
   readonly names: readonly RuleName[];
-  /** By policy. */
+  /** By policy, those of interfaces last. */
   readonly bases: readonly RuleBases[];
   /** Two words a rule: action | log << 8, counter. */
   readonly words: Uint32Array;
@@ -23,7 +23,8 @@ export interface RuleTable {
 
 /**
  * Lays out the rules of all policies, for each: egress rules in order, egress
- * default, egress unparsable, the same for ingress, raw sockets. A rule whose
+ * default, egress unparsable, the same for ingress, raw sockets; then, for each
+ * policy of interfaces, ingress rules, default and unparsable. A rule whose
  * key is in `counters` keeps its counter; others get the smallest that no key
  * in `counters` uses, because the generation in force still counts there.
  */
@@ -31,20 +32,28 @@ export function tabulateRules(policy: Policy, counters: CounterIds): RuleTable {
   const keys = new Keys(policy);
   const ids = new FreeIds(counters);
   const names: RuleName[] = [];
-  const bases = policy.policies.map((own, index) => {
-    const add = (entry: Entry): void => {
-      const key = keys.keyOf(own.name, entry);
-      const { services: _, addresses, ...name } = entry;
-      const lists = addresses === 'any' ? null : addresses.map((list) => policy.lists[list]!.name);
-      names.push({ policy: index, ...name, key, counter: ids.idOf(key), lists });
-    };
+  const adderOf = (policyName: string, index: number) => (entry: Entry): void => {
+    const key = keys.keyOf(policyName, entry);
+    const { services: _, addresses, ...name } = entry;
+    const lists = addresses === 'any' ? null : addresses.map((list) => policy.lists[list]!.name);
+    names.push({ policy: index, ...name, key, counter: ids.idOf(key), lists });
+  };
+  const bases = policy.policies.map((own, index): RuleBases => {
+    const add = adderOf(own.name, index);
     const egress = names.length;
-    directionEntries(own, 'egress').forEach(add);
+    directionEntries(own.egress, 'egress', own.log).forEach(add);
     const ingress = names.length;
-    directionEntries(own, 'ingress').forEach(add);
+    directionEntries(own.ingress, 'ingress', own.log).forEach(add);
     const raw = names.length;
     add(rawEntry(own));
     return { egress, ingress, raw };
+  });
+  policy.interfaces.forEach((own, index) => {
+    const ingress = names.length;
+    bases.push({ egress: ingress, ingress, raw: ingress });
+    // A space: no policy of cgroups can have this name.
+    const add = adderOf(`interface ${own.name}`, policy.policies.length + index);
+    directionEntries(own.ingress, 'ingress', own.log).forEach(add);
   });
   const words = new Uint32Array(names.length * 2);
   names.forEach(({ action, log, counter }, rule) => {
@@ -59,13 +68,13 @@ type Entry = Omit<RuleName, 'policy' | 'key' | 'counter' | 'lists'> & {
   readonly services: Rule['services'];
 };
 
-function directionEntries(own: CgroupPolicy, direction: DirectionName): Entry[] {
-  const { rules, default: action, defaultLine: line } = own[direction];
+function directionEntries(own: Direction, direction: DirectionName, log: LogLevel): Entry[] {
+  const { rules, default: action, defaultLine: line } = own;
   const unwritten = {
     direction,
     index: -1,
     line,
-    log: own.log,
+    log,
     addresses: 'any',
     services: 'any',
   } as const;

@@ -48,10 +48,12 @@ export class ServiceSets {
   private readonly byContent = new Map<string, ServiceSet>();
 
   constructor(policy: Policy) {
-    for (const { egress, ingress } of policy.policies) {
-      for (const rule of [...egress.rules, ...ingress.rules]) {
-        if (rule.services !== 'any') this.add(rule.services);
-      }
+    const directions = [
+      ...policy.policies.flatMap(({ egress, ingress }) => [egress, ingress]),
+      ...policy.interfaces.map(({ ingress }) => ingress),
+    ];
+    for (const { rules } of directions) {
+      for (const rule of rules) if (rule.services !== 'any') this.add(rule.services);
     }
   }
 

@@ -1,5 +1,6 @@
 // What is, or ought to be, in force: one type for both, so that they compare.
 
+import type { AttachMode } from '../policy/policy.js';
 import type { Capacity } from './tables.js';
 import type { Program } from './program.js';
 
@@ -35,6 +36,25 @@ export function isLingering({ path }: Attachment): boolean {
   return path.startsWith('#');
 }
 
+export type XdpMode = 'native' | 'generic';
+
+/** A network interface with our program on it. */
+export interface InterfaceAttachment {
+  /** The kernel's number; an interface made anew under the same name has another. */
+  readonly ifindex: number;
+  readonly name: string;
+  /** Index in the policies table, 0 = none. */
+  readonly policy: number;
+  /** What its policy asks for. */
+  readonly attach: AttachMode;
+  /** What it got; null while it is only desired. */
+  readonly mode: XdpMode | null;
+  /** Its link still runs a program of an older set. */
+  readonly isOutdated: boolean;
+  /** The program of somebody else that holds it, for people; null when it is free or ours. */
+  readonly heldBy: string | null;
+}
+
 export interface State {
   readonly programs: ProgramSet | null;
   /** Generation number; differs between desired and loaded, never compared. */
@@ -42,6 +62,8 @@ export interface State {
   readonly program: Program | null;
   /** Sorted by path, then id. */
   readonly attachments: readonly Attachment[];
+  /** Sorted by name, then ifindex. */
+  readonly interfaces: readonly InterfaceAttachment[];
   /** Pins of ours that nothing needs: links of vanished cgroups, older sets. */
   readonly leftovers: readonly string[];
 }
@@ -51,6 +73,7 @@ export const NOTHING: State = {
   generation: 0,
   program: null,
   attachments: [],
+  interfaces: [],
   leftovers: [],
 };
 
@@ -58,6 +81,19 @@ export const NOTHING: State = {
 export interface Cgroup {
   readonly id: number;
   readonly path: string;
+}
+
+/** A network interface of this network namespace that exists now. */
+export interface Interface {
+  readonly ifindex: number;
+  readonly name: string;
+  /** The program of somebody else that holds it, for people; null when it is free or ours. */
+  readonly heldBy: string | null;
+}
+
+export function compareInterfaces(a: Pick<Interface, 'ifindex' | 'name'>, b: Pick<Interface, 'ifindex' | 'name'>): number {
+  if (a.name !== b.name) return a.name < b.name ? -1 : 1;
+  return a.ifindex - b.ifindex;
 }
 
 export function compareAttachments(a: Cgroup, b: Cgroup): number {

@@ -8,18 +8,22 @@ import { counter as counterAt, limit as limitAt } from '../abi/layout.gen.js';
 import type { Program } from '../compile/program.js';
 import { HOOKS } from '../compile/state.js';
 import type { Hook } from '../compile/state.js';
-import type { Action } from '../plan/action.js';
+import { isInterfaceAction } from '../plan/action.js';
+import type { Action, InterfaceAction } from '../plan/action.js';
 import { cgroupId } from './cgroups.js';
 import { ATTACH_TYPE, loadSet } from './load.js';
-import { attachCgroup, isErrno, membarrier, openPinnedLink } from './native.js';
+import { eraseInterface } from './interface-table.js';
+import { readInterfaceLinks } from './interfaces.js';
+import { attachCgroup, isErrno, listInterfaces, membarrier, openPinnedLink } from './native.js';
 import { clearOwner, writeOwner } from './owners.js';
-import { linkName, parseLinkName, removePin, replacedLinkName } from './pins.js';
+import { linkName, parseInterfaceLinkName, parseLinkName, removePin, replacedLinkName } from './pins.js';
 import type { Place } from './place.js';
 import { openCurrentSet } from './set.js';
 import type { LoadedSet } from './set.js';
 import { writeSlot } from './slot.js';
+import { runInterfaceAction, takeOff } from './xdp.js';
 
-/** What could not be done for one cgroup; the rest of the plan went on. */
+/** What could not be done for one cgroup or interface; the rest of the plan went on. */
 export interface Failure {
   readonly action: Action;
   readonly error: CgfwError;
@@ -80,12 +84,13 @@ async function runAction(
   action: Exclude<Action, { op: 'load' }>,
   input: ApplyInput,
 ): Promise<void> {
+  if (isInterfaceAction(action)) return runInterfaceAction(place, loadedSet(set), action);
   switch (action.op) {
     case 'detach':
       for (const hook of action.hooks) detach(place, action.id, hook);
       return;
     case 'sweep':
-      sweep(place, action.target);
+      sweep(place, set, action.target);
       return;
     case 'update':
       for (const hook of action.hooks) update(place, loadedSet(set), action.id, hook);
@@ -104,6 +109,9 @@ async function runAction(
       return;
   }
 }
+
+/** An action about a cgroup. */
+type Of<Op extends Action['op']> = Exclude<Extract<Action, { op: Op }>, InterfaceAction>;
 
 function loadedSet(set: LoadedSet | null): LoadedSet {
   if (set !== null) return set;
@@ -131,7 +139,7 @@ function resetCounters(set: LoadedSet, program: Program, loaded: Program | null)
   set.maps.limits.updateBatch(keys, zeros(limitAt.size), fresh.length);
 }
 
-function attach(place: Place, set: LoadedSet, action: Extract<Action, { op: 'attach' }>): void {
+function attach(place: Place, set: LoadedSet, action: Of<'attach'>): void {
   const path = join(place.cgroupRoot, action.target);
   if (cgroupId(path) !== action.id) {
     throw new CgfwError(`cgroup ${action.target} is gone or was made anew`, {
@@ -155,7 +163,7 @@ function attach(place: Place, set: LoadedSet, action: Extract<Action, { op: 'att
   }
 }
 
-function assign(set: LoadedSet, action: Extract<Action, { op: 'assign' }>): void {
+function assign(set: LoadedSet, action: Of<'assign'>): void {
   const slot = (set.generation + (action.slot === 'idle' ? 1 : 0)) & 1;
   try {
     writeOwner(set.maps.owners, action.id, slot, action.index);
@@ -183,11 +191,21 @@ function detach(place: Place, id: number, hook: Hook): void {
 }
 
 /** A link that the same plan has made stays; the one that it replaced goes. */
-function sweep(place: Place, target: string): void {
-  const parsed = target.startsWith('links/') ? parseLinkName(target.slice('links/'.length)) : null;
+function sweep(place: Place, set: LoadedSet | null, target: string): void {
+  const name = target.startsWith('links/') ? target.slice('links/'.length) : '';
+  const ifindex = parseInterfaceLinkName(name);
+  if (ifindex !== null) return sweepInterface(place, set, target, ifindex);
+  const parsed = parseLinkName(name);
   if (parsed !== null) removePin(place.pinRoot, `links/${replacedLinkName(parsed.id, parsed.hook)}`);
   if (parsed !== null && isAlive(join(place.pinRoot, target))) return;
   removePin(place.pinRoot, target);
+}
+
+function sweepInterface(place: Place, set: LoadedSet | null, pin: string, ifindex: number): void {
+  const link = readInterfaceLinks(place, listInterfaces()).find((candidate) => candidate.pin === pin);
+  if (link !== undefined && link.mode !== null && link.programId === set?.program('cgfw_xdp').info.id) return;
+  takeOff(join(place.pinRoot, pin));
+  if (set !== null) eraseInterface(set.maps.interfaces, ifindex);
 }
 
 function isAlive(pin: string): boolean {

@@ -10,7 +10,7 @@ import { HOOKS } from '../compile/state.js';
 import type { Hook, ProgramSet } from '../compile/state.js';
 import type { Capacity } from '../compile/tables.js';
 import { COUNTER_MAPS, SHARED_MAPS, TABLE_MAPS } from './maps.js';
-import { openObject, probeProgramType } from './native.js';
+import { openObject, probeHelper, probeProgramType } from './native.js';
 import type { BpfMap, BpfObject } from './native.js';
 import { listSets, removePin } from './pins.js';
 import type { Place } from './place.js';
@@ -24,12 +24,38 @@ const RING_HALF_BYTES = 2 << 20;
 /** Events a second for each rule and CPU; `log: all` is not limited. */
 const EVENT_RATE = 10_000;
 
+interface ObjectFile {
+  readonly file: string;
+  readonly programs: readonly ProgramName[];
+  /** Where it can be loaded; left out: everywhere. */
+  readonly isUsable?: () => boolean;
+}
+
+/** bpf_xdp_load_bytes came with frames of several buffers, in Linux 5.18. */
+const XDP_LOAD_BYTES = 189;
+const hasXdp = (): boolean => probeProgramType('xdp');
+const hasFrags = (): boolean => hasXdp() && probeHelper('xdp', XDP_LOAD_BYTES);
+
 /** Object files and the programs in them; `explain` needs Linux 5.14. */
-const OBJECTS: readonly { readonly file: string; readonly programs: readonly ProgramName[] }[] = [
+const OBJECTS: readonly ObjectFile[] = [
   { file: 'cgroup_skb', programs: ['egress', 'ingress'] },
   { file: 'cgroup_sock', programs: ['connect4', 'connect6', 'sock_create'] },
-  { file: 'explain', programs: ['explain'] },
+  { file: 'xdp_frags', programs: ['cgfw_xdp'], isUsable: hasFrags },
+  { file: 'xdp', programs: ['cgfw_xdp'], isUsable: () => hasXdp() && !hasFrags() },
+  { file: 'explain', programs: ['explain'], isUsable: () => probeProgramType('syscall') },
 ];
+
+/** The programs that a complete set has on this kernel. */
+export function programsHere(): ProgramName[] {
+  return usableObjects().flatMap(({ programs }) => programs);
+}
+
+let usable: readonly ObjectFile[] | undefined;
+
+/** Probed once: a kernel does not change while we run. */
+function usableObjects(): readonly ObjectFile[] {
+  return (usable ??= OBJECTS.filter(({ isUsable }) => isUsable?.() ?? true));
+}
 
 const objectPath = (place: Place, file: string): string => join(place.objectDir, `${file}.bpf.o`);
 
@@ -87,8 +113,7 @@ async function loadObjects(
   objects: BpfObject[],
 ): Promise<MapsByName> {
   const maps: MapsByName = { ...reusable(current, capacity) };
-  for (const { file } of OBJECTS) {
-    if (file === 'explain' && !probeProgramType('syscall')) continue;
+  for (const { file } of usableObjects()) {
     const object = openObject(objectPath(place, file));
     objects.push(object);
     object.setRodata(capacityBytes(capacity));
@@ -185,7 +210,7 @@ function pinSet(
   }
   for (const name of [...COUNTER_MAPS, ...TABLE_MAPS]) maps[name]?.pin(join(set, name));
   objects.forEach((object, index) => {
-    for (const name of OBJECTS[index]?.programs ?? []) object.program(name).pin(join(set, name));
+    for (const name of usableObjects()[index]?.programs ?? []) object.program(name).pin(join(set, name));
   });
 }
 

@@ -4,7 +4,7 @@ import type { Capacity, Tables } from '../compile/tables.js';
 import { policy } from '../abi/layout.gen.js';
 
 /** Maps that outlive a set of programs. */
-export const SHARED_MAPS = ['control', 'owners', 'flows', 'peers', 'events', 'faults'] as const;
+export const SHARED_MAPS = ['control', 'owners', 'interfaces', 'flows', 'peers', 'events', 'faults'] as const;
 
 /** Per-CPU maps indexed by counter id. */
 export const COUNTER_MAPS = ['counters', 'limits'] as const;

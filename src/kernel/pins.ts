@@ -4,6 +4,7 @@
 //   PINROOT/set-N-BUILD/MAP, PROG   a set of programs and the tables they read
 //   PINROOT/tmp-N-BUILD/            a set being built; renamed when complete
 //   PINROOT/links/ID-HOOK           one link for each hook of each cgroup
+//   PINROOT/links/if-IFINDEX        one link for each interface
 
 import { existsSync, readdirSync, rmSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -47,6 +48,16 @@ export function parseLinkName(name: string): { readonly id: number; readonly hoo
   const match = /^(\d+)-(\w+)$/.exec(name);
   const hook = HOOKS.find((known) => known === match?.[2]);
   return hook === undefined ? null : { id: Number(match?.[1]), hook };
+}
+
+export function interfaceLinkName(ifindex: number): string {
+  return `if-${String(ifindex)}`;
+}
+
+/** The ifindex in the name of an interface's link, or null. */
+export function parseInterfaceLinkName(name: string): number | null {
+  const match = /^if-([1-9]\d*)$/.exec(name);
+  return match === null ? null : Number(match[1]);
 }
 
 export function entriesOf(folder: string): string[] {

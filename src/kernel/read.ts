@@ -6,16 +6,19 @@ import { CgfwError } from '../base/error.js';
 import type { Program } from '../compile/program.js';
 import { compareAttachments, HOOKS, NOTHING } from '../compile/state.js';
 import type { Attachment, Cgroup, Hook, State } from '../compile/state.js';
-import { isErrno, listLinks, probeProgramType } from './native.js';
+import { interfaceAttachments, readInterfaceLinks } from './interfaces.js';
+import { programsHere } from './load.js';
+import { isErrno, listInterfaces, listLinks } from './native.js';
+import type { NetInterface } from './native.js';
 import { readOwner } from './owners.js';
-import { entriesOf, listSets, listUnfinished, parseLinkName } from './pins.js';
+import { entriesOf, listSets, listUnfinished, parseInterfaceLinkName, parseLinkName } from './pins.js';
 import type { Place } from './place.js';
 import { openCurrentSet } from './set.js';
 import type { LoadedSet } from './set.js';
 import { readSlot } from './slot.js';
 
 /**
- * Reads what is loaded. `cgroups` gives the attachments their paths. Where pins
+ * Reads what is loaded. `cgroups` gives the attachments their paths, `devices` their names. Where pins
  * were removed behind our back, what hangs on them counts as not there, and the
  * plan makes it anew.
  */
@@ -23,6 +26,7 @@ export function readState(
   place: Place,
   cgroups: readonly Cgroup[],
   depth: 'whole' | 'names-only' = 'whole',
+  devices: readonly NetInterface[] = listInterfaces(),
 ): State {
   const set = openCurrentSet(place.pinRoot);
   const sets = listSets(place.pinRoot).map(({ folder }) => folder);
@@ -35,13 +39,17 @@ export function readState(
   try {
     const { generation, name } = set;
     const links = readLinks(place, set, cgroups, generation);
+    const program = readProgram(set, generation, depth);
+    const wires = readInterfaceLinks(place, devices);
+    const dead = [...links.dead, ...wires.filter(({ mode }) => mode === null).map(({ pin }) => pin)];
     const build = isComplete(place, name.folder) ? name.build : INCOMPLETE;
     return {
       programs: { folder: name.folder, build, capacity: set.capacity },
       generation,
-      program: readProgram(set, generation, depth),
+      program,
       attachments: links.attachments,
-      leftovers: [...unfinished, ...sets.filter((folder) => folder !== name.folder), ...links.dead].sort(),
+      interfaces: interfaceAttachments(set, program, wires, devices),
+      leftovers: [...unfinished, ...sets.filter((folder) => folder !== name.folder), ...dead].sort(),
     };
   } finally {
     set.close();
@@ -53,7 +61,7 @@ const INCOMPLETE = 'incomplete';
 
 function isComplete(place: Place, folder: string): boolean {
   const has = (program: string): boolean => existsSync(join(place.pinRoot, folder, program));
-  return HOOKS.every(has) && (has('explain') || !probeProgramType('syscall'));
+  return programsHere().every(has);
 }
 
 /**
@@ -82,6 +90,7 @@ function readLinks(place: Place, set: LoadedSet, cgroups: readonly Cgroup[], gen
   const current = new Map(HOOKS.map((hook) => [hook, programId(set, hook)]));
   const folder = join(place.pinRoot, 'links');
   for (const link of existsSync(folder) ? listLinks(folder) : []) {
+    if (parseInterfaceLinkName(link.name) !== null) continue;
     const parsed = parseLinkName(link.name);
     if (parsed === null || link.error !== undefined || Number(link.cgroupId) !== parsed.id) {
       dead.push(`links/${link.name}`);

@@ -11,8 +11,11 @@ import type { BpfMap, BpfProgram } from './native.js';
 import { listSets } from './pins.js';
 import type { SetName } from './pins.js';
 
-/** Programs of a set: one for each hook, and the one that explains (where the kernel has it). */
-export type ProgramName = Hook | 'explain';
+/** Programs of a set: one for each hook, and those that not every kernel has. */
+export type ProgramName = Hook | OptionalProgram;
+
+/** The one that explains, and the one for interfaces. */
+export type OptionalProgram = 'explain' | 'cgfw_xdp';
 
 /** An open set; close() gives the descriptors back, the pins stay. */
 export class LoadedSet {

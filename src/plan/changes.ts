@@ -3,6 +3,7 @@
 import { NO_ADDRESSES, subtractRanges, toPrefixes } from '../base/ranges.js';
 import type { AddressRanges } from '../base/ranges.js';
 import { rangesOfProgram } from '../compile/addresses.js';
+import { policyOfRule } from '../compile/program.js';
 import type { Names, Program, RuleName } from '../compile/program.js';
 
 export interface Change {
@@ -38,27 +39,29 @@ function byTarget(a: Change, b: Change): number {
 }
 
 function policyChanges(desired: Names | undefined, loaded: Names | undefined): Change[] {
-  const after = new Map(desired?.policies.map((policy) => [policy.name, policy]));
-  const before = new Map(loaded?.policies.map((policy) => [policy.name, policy]));
+  const after = describePolicies(desired);
+  const before = describePolicies(loaded);
   const changes: Change[] = [];
-  for (const [name, policy] of after) {
+  for (const [name, text] of after) {
     const old = before.get(name);
-    const text = describePolicy(policy);
     if (old === undefined) changes.push({ op: 'add', kind: 'policy', target: name, after: text });
-    else if (describePolicy(old) !== text) {
-      changes.push({ op: 'change', kind: 'policy', target: name, before: describePolicy(old), after: text });
-    }
+    else if (old !== text) changes.push({ op: 'change', kind: 'policy', target: name, before: old, after: text });
   }
-  for (const [name, policy] of before) {
-    if (!after.has(name)) {
-      changes.push({ op: 'remove', kind: 'policy', target: name, before: describePolicy(policy) });
-    }
+  for (const [name, text] of before) {
+    if (!after.has(name)) changes.push({ op: 'remove', kind: 'policy', target: name, before: text });
   }
   return changes;
 }
 
-function describePolicy(policy: Names['policies'][number]): string {
-  return `${policy.mode} for ${policy.cgroups.join(', ')}`;
+/** What each policy is about, by its name in plans. */
+function describePolicies(names: Names | undefined): Map<string, string> {
+  const ofCgroups = (names?.policies ?? []).map(
+    ({ name, mode, cgroups }) => [name, `${mode} for ${cgroups.join(', ')}`] as const,
+  );
+  const ofInterfaces = (names?.interfaces ?? []).map(
+    ({ name, attach, interfaces }) => [`interface ${name}`, `${attach} for ${interfaces.join(', ')}`] as const,
+  );
+  return new Map([...ofCgroups, ...ofInterfaces]);
 }
 
 interface PlacedRule extends RuleName {
@@ -73,7 +76,8 @@ function placedRules(names: Names | undefined): PlacedRule[] {
 }
 
 function placeOf(names: Names, rule: RuleName): string {
-  const policy = names.policies[rule.policy]?.name ?? '?';
+  const owner = policyOfRule(names, rule);
+  const policy = `${owner?.kind === 'interface' ? 'interface ' : ''}${owner?.name ?? '?'}`;
   if (rule.kind === 'rule') return `${policy} ${rule.direction}#${String(rule.index)}`;
   if (rule.kind === 'default') return `${policy} ${rule.direction} default`;
   return `${policy} raw sockets`;

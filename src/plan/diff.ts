@@ -7,6 +7,7 @@ import type { Attachment, ProgramSet, State } from '../compile/state.js';
 import type { Action, LoadReason, Plan, Summary } from './action.js';
 import { changesBetween } from './changes.js';
 import type { Change } from './changes.js';
+import { assignInterfaces, attachInterfaces, detachInterfaces, updateInterfaces } from './interfaces.js';
 
 /**
  * The plan that turns `loaded` into `desired`. Pure; empty exactly when nothing
@@ -18,10 +19,13 @@ export function diff(desired: State, loaded: State): Plan {
   const actions: Action[] = [
     ...loads(desired, loaded),
     ...attaches(desired, loaded, needsSwitch),
+    ...attachInterfaces(desired, loaded, needsSwitch),
     ...(needsSwitch ? fills(desired, loaded) : []),
     ...assigns(desired, loaded, needsSwitch),
+    ...assignInterfaces(desired, loaded, needsSwitch),
     ...(needsSwitch ? switches(loaded) : []),
     ...detaches(desired, loaded),
+    ...detachInterfaces(desired, loaded),
     ...sweeps(desired, loaded),
   ];
   return {
@@ -46,7 +50,7 @@ function loads(desired: State, loaded: State): Action[] {
     if (hooks.length === 0) return [];
     return [{ op: 'update', target: attachment.path, id: attachment.id, hooks }];
   });
-  return [...load, ...updates];
+  return [...load, ...updates, ...updateInterfaces(desired, loaded, reason === null ? 'same' : 'new')];
 }
 
 function loadReason(desired: ProgramSet, loaded: ProgramSet | null): LoadReason | null {

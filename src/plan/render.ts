@@ -1,6 +1,7 @@
 // A plan for people and for programs; both come from the same actions.
 
-import type { Action, Plan } from './action.js';
+import { isInterfaceAction } from './action.js';
+import type { Action, InterfaceAction, Plan } from './action.js';
 import type { Change } from './changes.js';
 
 type Sign = '+' | '-' | '~';
@@ -26,6 +27,7 @@ export function renderPlan(plan: Plan, paint: (sign: Sign, line: string) => stri
 }
 
 function linesOf(action: Action): Line[] {
+  if (isInterfaceAction(action)) return linesOfInterface(action);
   const { target } = action;
   switch (action.op) {
     case 'load':
@@ -50,6 +52,25 @@ function linesOf(action: Action): Line[] {
       return [{ sign: '-', verb: 'detach', target, detail: action.hooks.join(' ') }];
     case 'sweep':
       return [{ sign: '-', verb: 'sweep', target, detail: 'no longer needed' }];
+  }
+}
+
+function linesOfInterface(action: InterfaceAction): Line[] {
+  const { target } = action;
+  switch (action.op) {
+    case 'attach': {
+      const { policy, attach, replaces, heldBy } = action;
+      const conflict = heldBy === null ? '' : `; in the way: ${heldBy}`;
+      const detail = `policy ${policy}: ${replaces === null ? '' : `${replaces} -> `}${attach}${conflict}`;
+      return [{ sign: replaces === null ? '+' : '~', verb: 'attach', target, detail }];
+    }
+    case 'update':
+      return [{ sign: '~', verb: 'update', target, detail: 'xdp' }];
+    case 'assign':
+      if (action.slot === 'idle') return [];
+      return [{ sign: '~', verb: 'assign', target, detail: `policy ${action.policy ?? 'none'}` }];
+    case 'detach':
+      return [{ sign: '-', verb: 'detach', target, detail: 'xdp' }];
   }
 }
 

@@ -1,5 +1,6 @@
 // Keys that are not known, and keys that are not there.
 
+import type { Span } from '../base/source.js';
 import { nearest, quote } from '../base/suggest.js';
 import { exampleOf, nameOf, ownerOf, type Place } from './place.js';
 import type { Report } from './report.js';
@@ -22,6 +23,7 @@ export function reportUnknownKey(place: Place, meant: Set<string>, report: Repor
   const at = (node.kind === 'map' ? node.entries.get(key)?.at : undefined) ?? node;
   const owner = ownerOf(path);
   const free = (KEYS[owner] ?? []).filter((known) => child(node, known) === undefined);
+  if (owner === 'interface' && key === 'egress') return reportEgress(place, at, report);
   const near = OTHERS[`${owner}.${key}`] ?? nearest(key, free);
   if (near !== undefined) meant.add(`${error.instancePath}/${near}`);
   const home = Object.keys(KEYS).filter((other) => KEYS[other]?.includes(key));
@@ -39,6 +41,16 @@ export function reportUnknownKey(place: Place, meant: Set<string>, report: Repor
   report('unknown-key', at, `the key ${quote(key)} is not known in ${nameOf(place)}`, fix);
 }
 
+/** XDP sees only what arrives. */
+function reportEgress(place: Place, at: Span, report: Report): void {
+  report(
+    'unknown-key',
+    at,
+    `the key "egress" is not known in ${nameOf(place)}: only what arrives can be decided there`,
+    'remove it, or write it in a policy of cgroups',
+  );
+}
+
 const OTHERS: Readonly<Record<string, string>> = {
   'egressRule.from': 'to',
   'ingressRule.to': 'from',
@@ -47,6 +59,13 @@ const OTHERS: Readonly<Record<string, string>> = {
   'policy.cgroup': 'cgroups',
   'policy.selector': 'cgroups',
   'policy.selectors': 'cgroups',
+  'interface.interface': 'interfaces',
+  'interface.device': 'interfaces',
+  'interface.devices': 'interfaces',
+  'interface.mode': 'attach',
+  'interface.input': 'ingress',
+  'interface.inbound': 'ingress',
+  '.interface': 'interfaces',
   '.policy': 'policies',
   '.set': 'sets',
   'policy.output': 'egress',
@@ -67,6 +86,7 @@ const HOMES: Readonly<Record<string, string>> = {
   '': 'the document',
   set: 'a set',
   policy: 'a policy',
+  interface: 'a policy of interfaces',
   egress: 'egress or ingress',
   ingress: 'ingress',
   egressRule: 'a rule',

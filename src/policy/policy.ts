@@ -6,6 +6,8 @@ export type Action = 'allow' | 'drop' | 'reject';
 export type LogLevel = 'none' | 'denied' | 'new' | 'all';
 export type Mode = 'enforce' | 'audit';
 export type DirectionName = 'egress' | 'ingress';
+/** How a program may hang on an interface; auto: native, else generic. */
+export type AttachMode = 'auto' | 'native' | 'generic';
 
 /** A whole policy document, valid and self-contained. */
 export interface Policy {
@@ -18,6 +20,7 @@ export interface Policy {
   /** Every distinct address list that a rule names; rules refer by index. */
   readonly lists: readonly AddressList[];
   readonly policies: readonly CgroupPolicy[];
+  readonly interfaces: readonly InterfacePolicy[];
 }
 
 export interface AddressList {
@@ -35,6 +38,18 @@ export interface CgroupPolicy {
   readonly log: LogLevel;
   readonly raw: 'allow' | 'deny';
   readonly egress: Direction;
+  readonly ingress: Direction;
+}
+
+/** Its rules keep no state; the remote address is the source. */
+export interface InterfacePolicy {
+  /** Unique among the policies of interfaces; a cgroup policy may have the same name. */
+  readonly name: string;
+  readonly line: number;
+  /** Names and globs in order. */
+  readonly interfaces: readonly string[];
+  readonly attach: AttachMode;
+  readonly log: LogLevel;
   readonly ingress: Direction;
 }
 

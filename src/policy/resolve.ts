@@ -5,6 +5,7 @@ import type { Diagnostic } from '../base/error.js';
 import { lineAt } from '../base/source.js';
 import { quote } from '../base/suggest.js';
 import { warnOfDangerousSets } from './danger.js';
+import { resolveInterfaces } from './interfaces.js';
 import { emptyLists } from './lists.js';
 import type { CgroupPolicy, Policy } from './policy.js';
 import { warnOfUnreachableRules } from './reach.js';
@@ -54,12 +55,14 @@ export function resolvePolicy(
     resolveOne(scope, node, taken),
   );
   warnOfShadowedSelectors(placed, report);
-  for (const { egress, ingress } of placed) {
-    warnOfUnreachableRules(egress.rules, scope.lists, report);
-    warnOfUnreachableRules(ingress.rules, scope.lists, report);
-  }
+  const ofInterfaces = resolveInterfaces(scope);
+  const directions = [
+    ...placed.flatMap(({ egress, ingress }) => [egress, ingress]),
+    ...ofInterfaces.map(({ ingress }) => ingress),
+  ];
+  for (const { rules } of directions) warnOfUnreachableRules(rules, scope.lists, report);
   warnOfDangerousSets(
-    placed.flatMap(({ egress, ingress }) => [...egress.rules, ...ingress.rules]),
+    directions.flatMap(({ rules }) => rules),
     scope.lists,
     host,
     report,
@@ -67,9 +70,15 @@ export function resolvePolicy(
   const sorted = sortDiagnostics(diagnostics, tree.source.file);
   if (hasErrors(sorted)) return { diagnostics: sorted };
   const { text, file } = tree.source;
-  const policies = placed.map(({ policy }) => policy);
   return {
-    policy: { text, origin: file, hash: hashOf(tree, files), lists: scope.lists.all, policies },
+    policy: {
+      text,
+      origin: file,
+      hash: hashOf(tree, files),
+      lists: scope.lists.all,
+      policies: placed.map(({ policy }) => policy),
+      interfaces: ofInterfaces.map(({ policy }) => policy),
+    },
     diagnostics: sorted,
   };
 }

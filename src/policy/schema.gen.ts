@@ -91,13 +91,13 @@ export interface PolicyDocument {
    *
    * @minItems 1
    */
-  policies: Policy[];
+  policies?: Policy[];
   /**
-   * Policies of network interfaces. Not available yet: the key is refused.
+   * The policies of network interfaces, in order: the first that names an interface owns it.
+   *
+   * @minItems 1
    */
-  interfaces?: {
-    [k: string]: unknown;
-  };
+  interfaces?: Interface[];
 }
 /**
  * What the cgroups that it selects may do.
@@ -189,6 +189,42 @@ export interface IngressRule {
    */
   log?: 'none' | 'denied' | 'new' | 'all';
 }
+/**
+ * What the network interfaces that it names may receive.
+ */
+export interface Interface {
+  name: Name;
+  /**
+   * Names of interfaces, existing now or later; `*` is any text and `?` one character.
+   *
+   * @minItems 1
+   *
+   * Items: The name of an interface.
+   */
+  interfaces: string[];
+  /**
+   * `auto`: native where the driver can, else generic; `native` or `generic`: that or nothing.
+   */
+  attach?: 'auto' | 'native' | 'generic';
+  /**
+   * What is logged, for rules that do not say it themselves. `new` means SYNs here: interfaces keep no state.
+   */
+  log?: 'none' | 'denied' | 'new' | 'all';
+  ingress: Ingress1;
+}
+/**
+ * What the interfaces may receive.
+ */
+export interface Ingress1 {
+  /**
+   * What happens to what no rule matches.
+   */
+  default: 'allow' | 'drop';
+  /**
+   * The rules, in order: the first that matches decides.
+   */
+  rules?: IngressRule[];
+}
 
 /** An example value for every key, as it is written; keyed by the schema definition that has the key. */
 export const EXAMPLES: Readonly<Record<string, string>> = {
@@ -196,6 +232,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   '.sets': '{corp: [10.0.0.0/8, "fd00::/8"]}',
   '.services': '{web: [80/tcp, 443/tcp]}',
   '.policies': '[{name: web, cgroups: [system.slice/nginx.service]}]',
+  '.interfaces': '[{name: edge, interfaces: [eth0], ingress: {default: allow}}]',
   'set.file': 'feeds/blocklist.netset',
   'set.guard': '50%',
   'policy.name': 'web',
@@ -206,6 +243,11 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   'policy.accelerate': 'false',
   'policy.egress': '{default: reject, rules: [{action: allow, to: any, ports: [443/tcp]}]}',
   'policy.ingress': '{default: drop, rules: [{action: allow, from: any, ports: [443/tcp]}]}',
+  'interface.name': 'web',
+  'interface.interfaces': '[eth0]',
+  'interface.attach': 'auto',
+  'interface.log': 'denied',
+  'interface.ingress': '{default: drop, rules: [{action: allow, from: any, ports: [443/tcp]}]}',
   'egress.default': 'reject',
   'egress.rules': '[{action: allow, to: any, ports: [443/tcp]}]',
   'ingress.default': 'drop',
@@ -243,6 +285,13 @@ export const KEYS: Readonly<Record<string, readonly string[]>> = {
     'raw',
     'accelerate',
     'egress',
+    'ingress'
+  ],
+  'interface': [
+    'name',
+    'interfaces',
+    'attach',
+    'log',
     'ingress'
   ],
   'egress': [

@@ -73,7 +73,8 @@ export function isGlob(selector: string): boolean {
   return selector.includes('*') || selector.includes('?');
 }
 
-function matchesComponent(pattern: string, name: string): boolean {
+/** Whether a name without slashes matches a pattern of `*` and `?`. */
+export function matchesComponent(pattern: string, name: string): boolean {
   if (pattern === '*') return true;
   if (!isGlob(pattern)) return pattern === name;
   return matches(

@@ -1,6 +1,6 @@
 // A value of the wrong type: what is needed, and how to write what was meant.
 
-import { isItem, lastKey, nameOf, writeExample, type Place } from './place.js';
+import { isItem, isPolicyList, lastKey, nameOf, writeExample, type Place } from './place.js';
 import type { Report } from './report.js';
 import { describe } from './tree.js';
 
@@ -33,7 +33,8 @@ function typeFix({ path, node }: Place, types: readonly string[]): string {
     return `write ${key}: ${/^(yes|on|true)$/i.test(String(node.value)) ? 'true' : 'false'}`;
   if (node.kind === 'scalar' && key === 'guard') return writeExample(path);
   const isList = types.includes('array') && node.kind === 'scalar' && !types.includes('string');
-  if (isList && !types.includes('object') && key !== 'policies' && key !== 'rules')
+  const isOfMaps = (path.length === 1 && isPolicyList(key)) || key === 'rules';
+  if (isList && !types.includes('object') && !isOfMaps)
     return `write ${key}: [${node.source}]`;
   if (isList && path.length === 2) return `write ${key}: [${node.source}]`;
   const isColon =
@@ -62,6 +63,7 @@ function isAddress(path: readonly string[]): boolean {
 
 /** How to put an empty list right. */
 export function emptyFix({ path }: Place): string {
+  if (path[0] === 'interfaces' && path.length === 1) return 'write a policy of interfaces, or remove the key';
   if (path.length === 1) return 'write a policy, or run cgfw down to remove what is in force';
   return path.at(-1) === 'ports'
     ? 'remove the key to mean everything, or name ports'

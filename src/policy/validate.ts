@@ -27,9 +27,15 @@ export function validateTree(tree: PolicyTree): readonly Diagnostic[] {
     if (place.error.keyword === 'additionalProperties') reportUnknownKey(place, meant, report);
   for (const place of places) {
     if (place.error.keyword !== 'type' && wrongTypes.has(place.error.instancePath)) continue;
+    if (isOtherChoice(place)) continue;
     reportError(place, meant, report);
   }
   return sortDiagnostics(diagnostics);
+}
+
+/** Either key would do: that there is neither is told once. */
+function isOtherChoice({ error, path }: Place): boolean {
+  return path.length === 0 && error.keyword === 'required' && error.params['missingProperty'] === 'interfaces';
 }
 
 function placeOf(tree: PolicyTree, error: SchemaError): Place {

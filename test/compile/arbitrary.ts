@@ -204,6 +204,7 @@ export function arbitraryPolicy(maxRules = 12): fc.Arbitrary<Policy> {
       hash: '0'.repeat(64),
       lists,
       policies: policies.map((each, i) => ({ name: `policy${i}`, ...each })),
+      interfaces: [],
     }));
   });
 }

@@ -68,7 +68,7 @@ async function load({ place }: Sandbox, policy: Policy): Promise<void> {
   const loaded = readState(place, []);
   const counters = new Map(loaded.program?.names.rules.map((rule) => [rule.key, rule.counter]));
   const program = compile(policy, counters);
-  const desired = desire(program, { cgroups: [], build: buildOf(place) }, loaded);
+  const desired = desire(program, { cgroups: [], interfaces: [], build: buildOf(place) }, loaded);
   await applyActions(place, {
     actions: diff(desired, loaded).actions,
     program,

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CgfwError } from '../../base/error.js';
-import type { LookupBatch, MapInfo, MapSpec, OnBatch, ProgramInfo, TestRunResult } from './types.js';
+import type { LookupBatch, MapInfo, MapSpec, NetInterface, OnBatch, ProgramInfo, TestRunResult } from './types.js';
 
 type Errno = number;
 export interface Failure {
@@ -83,6 +83,11 @@ export interface NativeRing {
   close(): Errno;
 }
 
+export interface NativeWatch {
+  open(onChange: () => void): Errno;
+  close(): Errno;
+}
+
 interface NativeLock {
   close(): Errno;
 }
@@ -102,6 +107,9 @@ interface Addon {
   ): NativeMap | Errno;
   programInfo(id: number): ProgramInfo | Errno;
   attachCgroup(program: NativeProgram, path: string, attachType: number): NativeLink | Errno;
+  attachXdp(program: NativeProgram, ifindex: number, flags: number): NativeLink | Errno;
+  listInterfaces(): NetInterface[] | Errno;
+  newWatch(): NativeWatch;
   listLinks(path: string): (LinkColumns & { readonly names: string[] }) | Errno;
   queryCgroup(
     path: string,

@@ -125,6 +125,23 @@ export type ListedLink =
   /** `error` is a positive errno; EMEDIUMTYPE: it is pinned, but not a link. */
   | { readonly name: string; readonly error: number };
 
+/** A network interface of this process's network namespace. */
+export interface NetInterface {
+  readonly ifindex: number;
+  readonly name: string;
+  /** `veth`, `vlan`, `bridge`, `bond` ...; '' for hardware and loopback. */
+  readonly kind: string;
+  readonly mtu: number;
+  /** ifindex of the bridge, bond or team that it is a port of; 0 = none. */
+  readonly master: number;
+  /** ifindex of what it stands on (of a veth: its peer) in this namespace; 0 = none. */
+  readonly lower: number;
+  /** Ids of its XDP programs by mode; 0 = none. */
+  readonly native: number;
+  readonly generic: number;
+  readonly offloaded: number;
+}
+
 export interface CgroupPrograms {
   /** Flags of the cgroup itself: 0 none or exclusive, 1 override, 2 multi. */
   readonly attachFlags: number;
