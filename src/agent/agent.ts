@@ -4,6 +4,7 @@
 import { resolve } from 'node:path';
 import { watchCgroups } from '../kernel/cgroup-watch.js';
 import type { CgroupWatch } from '../kernel/cgroup-watch.js';
+import { watchInterfaces } from '../kernel/native.js';
 import type { Place } from '../kernel/place.js';
 import type { Logger } from '../report/log.js';
 import { watchFiles } from '../source/watch.js';
@@ -25,10 +26,12 @@ export interface AgentOptions {
   /** Between two looks at kernel and file without any event. */
   readonly resyncMs: number;
   readonly uid: number;
+  /** May name the SSH connection of whoever started us. */
+  readonly env: NodeJS.ProcessEnv;
 }
 
 /** Why a reconcile runs; for the log alone. */
-export type Cause = 'start' | 'file' | 'cgroups' | 'reload' | 'resync' | 'retry' | 'trial';
+export type Cause = 'start' | 'file' | 'cgroups' | 'interfaces' | 'reload' | 'resync' | 'retry' | 'trial';
 
 /** A cgroup that failed, or a lock that was held, is tried again after this long. */
 const RETRY_MS = 2000;
@@ -50,6 +53,7 @@ export class Agent {
   readonly #events: EventReader;
   readonly #files: FileWatch;
   readonly #cgroups: CgroupWatch;
+  readonly #interfaces: { close(): void };
   #watched: readonly string[] = [];
   #dirty = new Set<Cause>();
   #running: Promise<void> | null = null;
@@ -68,7 +72,12 @@ export class Agent {
     this.#events = events;
     this.#story = new Storyteller(log);
     this.#path = resolve(options.policyPath);
-    this.#desk = new Desk({ place, policyPath: options.policyPath, uid: options.uid });
+    this.#desk = new Desk({
+      place,
+      policyPath: options.policyPath,
+      uid: options.uid,
+      env: { ...options.env },
+    });
     this.#files = watchFiles(
       () => this.mark('file'),
       (error) => log.error({ err: error }, 'watching the policy file failed; the resync goes on looking'),
@@ -77,6 +86,7 @@ export class Agent {
       this.#lingerMs = FIRST_LINGER_MS;
       this.mark('cgroups');
     });
+    this.#interfaces = watchInterfaces(() => this.mark('interfaces'));
     if (this.#cgroups.unwatched > 0) {
       log.warn(
         { unwatched: this.#cgroups.unwatched, fix: 'raise fs.inotify.max_user_watches' },
@@ -133,13 +143,17 @@ export class Agent {
     let causes = marked;
     try {
       if (causes.includes('resync')) this.#cgroups.rescan();
-      const extent = causes.every((cause) => cause === 'cgroups') ? 'kernel' : 'file and kernel';
+      const extent = causes.every((cause) => cause === 'cgroups' || cause === 'interfaces')
+        ? 'kernel'
+        : 'file and kernel';
       const report = await this.#desk.work(extent);
       this.#tellReading(report);
       // A change of the file that a resync found first is no drift of the kernel.
       if (report.isNews && !causes.includes('file')) causes = [...causes, 'file'];
       // And one that changed nothing explains nothing.
       if (!report.isNews) causes = causes.filter((cause) => cause !== 'file');
+      this.#story.tellLockout(id, report.lockout);
+      if (report.lockout !== null) this.#retryLater();
       if (report.done === null) {
         this.#story.tellTrouble(id, report.trouble ?? { message: 'no outcome', diagnostics: [] });
         this.#retryLater();
@@ -203,6 +217,7 @@ export class Agent {
     await this.#desk.close();
     await this.#files.close();
     this.#cgroups.close();
+    this.#interfaces.close();
     await this.#events.close();
     this.#lock.close();
   }

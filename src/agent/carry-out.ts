@@ -8,6 +8,7 @@ import type { Failure } from '../kernel/apply.js';
 import type { Place } from '../kernel/place.js';
 import type { Action, Plan } from '../plan/action.js';
 import type { Held } from './guard.js';
+import { lockoutsOf, refuseLockouts } from './lockout.js';
 import { prospect } from './prospect.js';
 import type { ProspectOptions, Wanted } from './prospect.js';
 
@@ -16,7 +17,7 @@ export interface Outcome {
   readonly plan: Plan;
   readonly program: Program | null;
   readonly held: readonly Held[];
-  /** Cgroups for which something could not be done. */
+  /** Cgroups and interfaces for which something could not be done. */
   readonly failures: readonly Failure[];
   /** What a second look still finds to do; empty when all went well. */
   readonly remaining: Plan;
@@ -25,6 +26,8 @@ export interface Outcome {
 }
 
 export interface CarryOutOptions extends ProspectOptions {
+  /** Refuses (code `lockout`) what would drop an operator's SSH connection; the environment may name one. */
+  readonly operator?: NodeJS.ProcessEnv;
   /** Before the first action of a plan that is not empty. */
   readonly onPlan?: (plan: Plan, loaded: State) => void;
   readonly onAction?: (action: Action) => void;
@@ -36,8 +39,10 @@ export interface CarryOutOptions extends ProspectOptions {
  * cgroup alone, is code `not-in-step`.
  */
 export async function carryOut(place: Place, wanted: Wanted, options: CarryOutOptions): Promise<Outcome> {
-  const { plan, program, loaded, held } = prospect(place, wanted, options);
+  const prospected = prospect(place, wanted, options);
+  const { plan, program, loaded, held } = prospected;
   if (plan.inStep) return { plan, program, held, failures: [], remaining: plan, state: loaded };
+  if (options.operator !== undefined && wanted !== null) refuseLockouts(lockoutsOf(prospected, options.operator));
   options.onPlan?.(plan, loaded);
   const failures = await applyActions(place, {
     actions: plan.actions,

@@ -3,16 +3,20 @@
 import { CgfwError } from '../base/error.js';
 import { compile } from '../compile/compile.js';
 import { verdictOf } from '../compile/lookup.js';
+import { interfacePolicyIndex, policyOfRule } from '../compile/program.js';
 import { ownedCgroups } from '../compile/owners.js';
 import type { Names, Program } from '../compile/program.js';
 import { ask } from '../kernel/ask.js';
 import { cgroupId } from '../kernel/cgroups.js';
 import { chainOf } from '../kernel/conflict.js';
+import { readInterfaceOwner } from '../kernel/interface-table.js';
+import { listInterfaces } from '../kernel/native.js';
 import { readOwner } from '../kernel/owners.js';
 import type { Place } from '../kernel/place.js';
 import { openCurrentSet } from '../kernel/set.js';
 import type { LoadedSet } from '../kernel/set.js';
 import { readSlot } from '../kernel/slot.js';
+import { interfaceOwner } from '../policy/interfaces.js';
 import type { Action, Policy } from '../policy/policy.js';
 import { join } from 'node:path';
 
@@ -23,8 +27,14 @@ export interface Packet {
   readonly point: number;
 }
 
+/** Whose packet it is. */
+export type Subject =
+  | { readonly cgroup: string; readonly interface?: undefined }
+  | { readonly interface: string; readonly cgroup?: undefined };
+
 export interface Step {
-  readonly cgroup: string;
+  readonly cgroup?: string | undefined;
+  readonly interface?: string | undefined;
   readonly policy: string;
   readonly mode: string;
   readonly verdict: Action;
@@ -42,23 +52,23 @@ export interface Explanation {
   readonly file: string | null;
   /** Present when the deciding policy only watches: the packet passes all the same. */
   readonly mode?: 'audit';
-  /** Every policy on the way from the cgroup to the root; all must allow. */
+  /** Every policy on the way from the cgroup to the root, all of which must allow; or that of the interface. */
   readonly chain: readonly Step[];
   readonly source: 'kernel' | 'file';
 }
 
 /**
- * Asks the loaded classifier, in the kernel. A cgroup that does not exist is
- * judged as it would be. Throws `not-loaded` when nothing is in force.
+ * Asks the loaded classifier, in the kernel. A cgroup or interface that does not
+ * exist is judged as it would be. Throws `not-loaded` when nothing is in force.
  */
-export function explainLoaded(place: Place, cgroup: string, packet: Packet): Explanation {
+export function explainLoaded(place: Place, subject: Subject, packet: Packet): Explanation {
   const set = openCurrentSet(place.pinRoot);
   try {
     // A switch between reading the names and asking makes the answer another's.
     for (;;) {
       const generation = set?.generation ?? 0;
       if (set === null || generation === 0) throw nothingLoaded();
-      const answer = explainGeneration(place, set, generation, cgroup, packet);
+      const answer = explainGeneration(place, set, generation, subject, packet);
       if (set.generation === generation) return answer;
     }
   } finally {
@@ -77,7 +87,7 @@ function explainGeneration(
   place: Place,
   set: LoadedSet,
   generation: number,
-  cgroup: string,
+  subject: Subject,
   packet: Packet,
 ): Explanation {
   // Before Linux 5.14 no program can be asked: the loaded tables are read instead.
@@ -85,52 +95,72 @@ function explainGeneration(
   const depth = canAsk ? 'names-only' : 'whole';
   const { names, tables } = readSlot(set.maps, set.capacity, generation, depth);
   const { direction, family, words, point } = packet;
-  const chain = ownersOf(place, set, generation, names, cgroup).map(({ path, policy }) => {
+  const chain = ownersOf(place, set, generation, names, subject).map(([owner, policy]) => {
     const rule = canAsk
       ? ask(set, { policy, ...packet }).rule
       : verdictOf(tables, policy, direction, family, words, point);
-    return stepOf(names, path, rule);
+    return stepOf(names, owner, rule);
   });
   return conclude(packet, chain, names.origin, 'kernel');
 }
 
-/** Who judges, from the cgroup to the root: what the kernel has, or would have for one that is not there. */
+/** Who judges, nearest first, and by which policy of the table: what the kernel has, or would have. */
 function ownersOf(
   place: Place,
   set: LoadedSet,
   generation: number,
   names: Names,
-  cgroup: string,
-): { readonly path: string; readonly policy: number }[] {
-  const chain = chainOf(cgroup).filter((path) => path !== '');
-  const selected = ownedCgroups(names.policies, chain.map((path) => ({ path, id: 0 })));
-  const wouldBe = new Map(selected.filter(({ via }) => via === null).map(({ path, policy }) => [path, policy]));
-  return chain.flatMap((path) => {
+  subject: Subject,
+): (readonly [Subject, number])[] {
+  const slot = generation & 1;
+  const wouldBe = selectedBy(names, subject);
+  if (subject.interface !== undefined) {
+    const device = listInterfaces().find(({ name }) => name === subject.interface);
+    if (device === undefined) return wouldBe;
+    const policy = readInterfaceOwner(set.maps.interfaces, device.ifindex, slot);
+    return policy === 0 ? [] : [[subject, policy]];
+  }
+  return chainOf(subject.cgroup).flatMap((path): (readonly [Subject, number])[] => {
+    if (path === '') return [];
     const id = cgroupId(join(place.cgroupRoot, path));
-    const policy =
-      id === null ? wouldBe.get(path) : readOwner(set.maps.owners, id, generation & 1);
-    return policy === undefined || policy === null || policy === 0 ? [] : [{ path, policy }];
+    if (id === null) return wouldBe.filter(([owner]) => owner.cgroup === path);
+    const policy = readOwner(set.maps.owners, id, slot);
+    return policy === null || policy === 0 ? [] : [[{ cgroup: path }, policy]];
   });
 }
 
 /** Asks a policy that is not loaded, by the same tables in user space. */
-export function explainFile(policy: Policy, cgroup: string, packet: Packet): Explanation {
+export function explainFile(policy: Policy, subject: Subject, packet: Packet): Explanation {
   const program: Program = compile(policy, new Map());
-  const cgroups = chainOf(cgroup).filter((path) => path !== '').map((path) => ({ path, id: 0 }));
   const { direction, family, words, point } = packet;
-  const chain = ownedCgroups(policy.policies, cgroups)
-    .filter(({ via }) => via === null)
-    .map(({ path, policy: index }) =>
-      stepOf(program.names, path, verdictOf(program.tables, index, direction, family, words, point)),
-    );
+  const chain = selectedBy(policy, subject).map(([owner, index]) =>
+    stepOf(program.names, owner, verdictOf(program.tables, index, direction, family, words, point)),
+  );
   return conclude(packet, chain, policy.origin, 'file');
 }
 
-function stepOf(names: Names, cgroup: string, index: number): Step {
+/** The policies whose selectors match, nearest first, by their index in the table. */
+function selectedBy(
+  { policies, interfaces }: Pick<Names, 'policies' | 'interfaces'> | Policy,
+  subject: Subject,
+): (readonly [Subject, number])[] {
+  if (subject.interface !== undefined) {
+    const index = interfaceOwner(interfaces, subject.interface);
+    return index < 0 ? [] : [[subject, interfacePolicyIndex({ policies }, index)]];
+  }
+  const cgroups = chainOf(subject.cgroup)
+    .filter((path) => path !== '')
+    .map((path) => ({ path, id: 0 }));
+  return ownedCgroups(policies, cgroups)
+    .filter(({ via }) => via === null)
+    .map(({ path, policy: index }) => [{ cgroup: path }, index]);
+}
+
+function stepOf(names: Names, subject: Subject, index: number): Step {
   const rule = names.rules[index];
-  const policy = rule === undefined ? undefined : names.policies[rule.policy];
+  const policy = rule === undefined ? undefined : policyOfRule(names, rule);
   return {
-    cgroup,
+    ...subject,
     policy: policy?.name ?? '?',
     mode: policy?.mode ?? 'enforce',
     verdict: rule?.action ?? 'drop',

@@ -7,6 +7,10 @@ import type { Place } from '../kernel/place.js';
 import { openCurrentSet } from '../kernel/set.js';
 import type { LoadedSet } from '../kernel/set.js';
 import type { Policy } from '../policy/policy.js';
+import { readRefusal } from '../kernel/interface-table.js';
+import { whyRefused } from '../kernel/xdp.js';
+import { isInterfaceAction } from '../plan/action.js';
+import { statusInterfacePolicies, statusInterfaces } from '../report/interfaces.js';
 import { statusPolicies } from '../report/status.js';
 import type { Status, StatusMap } from '../report/status.js';
 import { ownedCgroups } from '../compile/owners.js';
@@ -36,6 +40,7 @@ export function inspect(place: Place, declared: Declared): Status {
   }
 }
 
+const NO_INTERFACES = { interfaces: [], interfacePolicies: [], frames: { notIp: 0 } };
 const NO_EVENTS = { emitted: 0, suppressed: 0, lost: 0 };
 
 function describe(
@@ -63,18 +68,20 @@ function describe(
       declared.trouble === undefined,
     notes,
     trial,
-    interfaces: [],
   };
   if (set === null || names === undefined || loaded.program === null) {
-    return { ...base, policies: [], maps: [], events: NO_EVENTS, faults: {} };
+    return { ...base, ...NO_INTERFACES, policies: [], maps: [], events: NO_EVENTS, faults: {} };
   }
   const counts = readCounters(set, names.rules.map(({ counter }) => counter));
   const conflicts = conflictsOf(place, asLoaded);
   const owned = ownedCgroups(names.policies, asLoaded.cgroups);
-  const { emitted, suppressed, lost, ...faults } = readFaults(set);
+  const { emitted, suppressed, lost, notIp, ...faults } = readFaults(set);
   return {
     ...base,
     policies: statusPolicies(names, loaded, asLoaded.desired, { counts, conflicts, owned }),
+    interfaces: statusInterfaces(names, loaded, asLoaded.desired, refusalsOf(set, asLoaded)),
+    interfacePolicies: statusInterfacePolicies(names, counts),
+    frames: { notIp },
     maps: mapsOf(set, loaded.program.tables, names.rules.length),
     events: { emitted, suppressed, lost },
     faults: { ...faults },
@@ -91,11 +98,19 @@ function notesOf(declared: Declared, { plan, held, loaded }: Prospect): string[]
   return notes;
 }
 
+/** Why interfaces got generic mode where native would have done. */
+function refusalsOf(set: LoadedSet, { devices }: Prospect): Map<number, string> {
+  const refused = devices.map((device) => [device, readRefusal(set.maps.interfaces, device.ifindex)] as const);
+  return new Map(
+    refused.filter(([, errno]) => errno !== 0).map(([device, errno]) => [device.ifindex, whyRefused(errno, device).why]),
+  );
+}
+
 /** For each cgroup that ought to be attached and is not: the program in the way. */
 function conflictsOf(place: Place, { plan }: Prospect): Map<string, string> {
   const conflicts = new Map<string, string>();
   for (const action of plan.actions) {
-    if (action.op !== 'attach') continue;
+    if (action.op !== 'attach' || isInterfaceAction(action)) continue;
     const conflict = findConflict(place, action.target);
     if (conflict === null) continue;
     const where = conflict.cgroup === '' ? 'the root cgroup' : conflict.cgroup;

@@ -1,10 +1,10 @@
 // Puts names to raw events: rule names of their generation, cgroup paths, interfaces.
 
-import { readFileSync } from 'node:fs';
 import type { RawEvent } from '../abi/event.js';
 import { CgfwError } from '../base/error.js';
 import type { Names } from '../compile/program.js';
 import { listCgroups } from '../kernel/cgroups.js';
+import { listInterfaces } from '../kernel/native.js';
 import type { Place } from '../kernel/place.js';
 import { openCurrentSet } from '../kernel/set.js';
 import { readSlot } from '../kernel/slot.js';
@@ -37,6 +37,7 @@ export class EventNaming {
 
   /** Remembers the generation in force now, before another can overwrite it. */
   refresh(): void {
+    this.#readInterfaces();
     const set = openCurrentSet(this.#place.pinRoot);
     if (set === null) return;
     const { generation } = set;
@@ -77,26 +78,15 @@ export class EventNaming {
     return this.#cgroups.get(id) ?? null;
   }
 
+  /** As it is called now; one that is gone by the last name it had here. */
   #interfaceName(ifindex: number): string | null {
-    const known = this.#interfaces.get(ifindex);
-    if (known !== undefined) return known;
-    const name = interfaceNames().get(ifindex) ?? null;
-    this.#interfaces.set(ifindex, name);
-    return name;
+    if (!this.#interfaces.has(ifindex)) this.#readInterfaces();
+    // Of another network namespace, or gone: asking again for it would list them all again.
+    if (!this.#interfaces.has(ifindex)) this.#interfaces.set(ifindex, null);
+    return this.#interfaces.get(ifindex) ?? null;
   }
-}
 
-/** Interfaces of this network namespace by index; the file is IPv6's, and lists all that are up. */
-function interfaceNames(): Map<number, string> {
-  try {
-    const lines = readFileSync('/proc/net/if_inet6', 'utf8').split('\n');
-    return new Map(
-      lines.flatMap((line) => {
-        const [, index, , , , name] = line.trim().split(/\s+/);
-        return index === undefined || name === undefined ? [] : [[Number.parseInt(index, 16), name]];
-      }),
-    );
-  } catch {
-    return new Map();
+  #readInterfaces(): void {
+    for (const { ifindex, name } of listInterfaces()) this.#interfaces.set(ifindex, name);
   }
 }

@@ -13,7 +13,7 @@ import type { Reading } from '../source/policy-file.js';
 import { coverageOf, isCovered } from './coverage.js';
 import type { Coverage } from './coverage.js';
 import { guardsOf } from './guard.js';
-import type { Held } from './guard.js';
+import type { Guard, Held } from './guard.js';
 import { reconcile } from './reconcile.js';
 import type { Outcome } from './reconcile.js';
 
@@ -21,6 +21,8 @@ export interface StewardOptions {
   readonly place: Place;
   readonly policyPath: string;
   readonly uid: number;
+  /** May name an operator's SSH connection. */
+  readonly env: NodeJS.ProcessEnv;
 }
 
 /** An error as plain data, which survives the way between threads. */
@@ -62,6 +64,8 @@ export interface Report {
   readonly done: Done | null;
   /** Why the reconcile as a whole failed; what was in force stays. */
   readonly trouble: Trouble | null;
+  /** Whom the file's policy would lock out: it is held back, and the one in force kept up. */
+  readonly lockout: Trouble | null;
 }
 
 /** What has to be looked at. */
@@ -70,12 +74,14 @@ export type Extent = 'file and kernel' | 'kernel';
 export class Steward {
   readonly #place: Place;
   readonly #file: PolicyFile;
+  readonly #env: NodeJS.ProcessEnv;
   #policy: Policy | null = null;
   #last: Reading | null = null;
   /** What the last look found in step; null: look at everything. */
   #inStep: { readonly coverage: Coverage; readonly done: Done } | null = null;
 
-  constructor({ place, policyPath, uid }: StewardOptions) {
+  constructor({ place, policyPath, uid, env }: StewardOptions) {
+    this.#env = env;
     this.#place = place;
     this.#file = new PolicyFile(policyPath, uid);
   }
@@ -84,7 +90,7 @@ export class Steward {
   async work(extent: Extent): Promise<Report> {
     // Cgroups come and go all the time, and most are none of ours.
     if (extent === 'kernel' && this.#inStep !== null && isCovered(this.#place, this.#inStep.coverage)) {
-      return { reading: null, isNews: false, done: this.#inStep.done, trouble: null };
+      return { reading: null, isNews: false, done: this.#inStep.done, trouble: null, lockout: null };
     }
     this.#inStep = null;
     const before = this.#last;
@@ -92,15 +98,26 @@ export class Steward {
     try {
       if (extent === 'file and kernel') reading = this.#look();
       const guards = guardsOf(this.#last?.sets ?? []);
-      const outcome = await reconcile(this.#place, this.#policy, { guards });
+      const { outcome, lockout } = await this.#enforce(guards);
       const coverage = coverageOf(outcome);
-      if (coverage !== null) {
+      if (coverage !== null && lockout === null) {
         const done = doneOf({ ...outcome, plan: outcome.remaining, reverted: false });
         this.#inStep = { coverage, done };
       }
-      return { ...lookedAt(reading, before), done: doneOf(outcome), trouble: null };
+      return { ...lookedAt(reading, before), done: doneOf(outcome), trouble: null, lockout };
     } catch (error) {
-      return { ...lookedAt(reading, before), done: null, trouble: troubleOf(error) };
+      return { ...lookedAt(reading, before), done: null, trouble: troubleOf(error), lockout: null };
+    }
+  }
+
+  /** A policy that would lock an operator out is held back like a bad file. */
+  async #enforce(guards: readonly Guard[]): Promise<{ outcome: Outcome; lockout: Trouble | null }> {
+    try {
+      const outcome = await reconcile(this.#place, this.#policy, { guards, operator: this.#env });
+      return { outcome, lockout: null };
+    } catch (error) {
+      if (!(error instanceof CgfwError) || error.code !== 'lockout') throw error;
+      return { outcome: await reconcile(this.#place, null, { guards: [] }), lockout: troubleOf(error) };
     }
   }
 

@@ -130,6 +130,17 @@ export class Storyteller {
     this.#once.settleOthers('set ', new Set(held.map(({ set }) => `set ${set}`)));
   }
 
+  /** A policy that would lock an operator out is told like a bad file; null: it does not. */
+  tellLockout(id: number, lockout: Trouble | null): void {
+    if (lockout === null) {
+      if (this.#once.settle('lockout')) this.#log.info({ reconcile: id }, 'the policy file locks nobody out any more');
+      return;
+    }
+    const { message, code, fix } = lockout;
+    if (!this.#once.isNews('lockout', message)) return;
+    this.#log.error({ reconcile: id, code, fix }, `the policy file is held back, the last good policy stays in force: ${message}`);
+  }
+
   #tellFailures(id: number, { failures }: Done): void {
     const standing = new Set<string>();
     for (const { action, error } of failures) {

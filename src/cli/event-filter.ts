@@ -14,9 +14,11 @@ export function eventFilter(options: Options): (event: VerdictEvent) => boolean 
   const policy = textOption(options, 'policy');
   const verdict = verdictOption(textOption(options, 'verdict'));
   const address = addressOption(textOption(options, 'address'));
+  const ifname = textOption(options, 'interface');
   const cgroup = textOption(options, 'cgroup')?.replace(/^\/+|\/+$/g, '');
   return (event) => {
     if (policy !== undefined && event.policy !== policy) return false;
+    if (ifname !== undefined && (event.hook !== 'xdp' || event.ifname !== ifname)) return false;
     if (verdict !== undefined && event.verdict !== verdict) return false;
     if (address !== undefined && event.src !== address && event.dst !== address) return false;
     if (cgroup === undefined) return true;

@@ -82,6 +82,9 @@ export function policyOfRule(
 }
 
 /** Index in the policies table of a policy of interfaces, which follow those of cgroups. */
-export function interfacePolicyIndex(names: Pick<Names, 'policies'>, index: number): number {
+export function interfacePolicyIndex(
+  names: { readonly policies: readonly unknown[] },
+  index: number,
+): number {
   return names.policies.length + 1 + index;
 }

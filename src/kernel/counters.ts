@@ -27,6 +27,8 @@ export interface Faults {
   /** Flow state that could not be kept: replies may be judged as strangers. */
   readonly flow: number;
   readonly peer: number;
+  /** Not a fault: frames that no rule of an interface is about. */
+  readonly notIp: number;
   /** Must be 0: an index that led outside the tables. */
   readonly table: number;
 }
@@ -41,6 +43,7 @@ export function readFaults(set: LoadedSet): Faults {
     unparsable: at(fault.FAULT_UNPARSABLE),
     flow: at(fault.FAULT_FLOW),
     peer: at(fault.FAULT_PEER),
+    notIp: at(fault.FAULT_NOT_IP),
     table: at(fault.FAULT_TABLE),
   };
 }

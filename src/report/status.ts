@@ -1,10 +1,14 @@
 // What is in force, as the document of `cgfw status --json`. Pure.
 
-import type { Names, RuleName } from '../compile/program.js';
+import type { Names } from '../compile/program.js';
 import type { OwnedCgroup } from '../compile/owners.js';
 import { HOOKS } from '../compile/state.js';
 import type { State } from '../compile/state.js';
 import { matchesSelector } from '../policy/selector.js';
+import { renderInterfaces } from './interfaces.js';
+import type { StatusInterface, StatusInterfacePolicy } from './interfaces.js';
+import { renderRules, statusRules } from './rules.js';
+import type { Counts, StatusRule } from './rules.js';
 
 export type CgroupStatus = 'attached' | 'waiting' | 'conflict' | 'detached';
 
@@ -17,16 +21,6 @@ export interface StatusCgroup {
   readonly via?: string;
   /** What keeps it from being attached. */
   readonly reason?: string;
-}
-
-export interface StatusRule {
-  readonly direction: string;
-  readonly index: number;
-  readonly name: string;
-  readonly action: string;
-  readonly line: number;
-  readonly packets: number;
-  readonly bytes: number;
 }
 
 export interface StatusPolicy {
@@ -53,7 +47,10 @@ export interface Status {
   /** A policy that is undone unless cgfw confirm follows. */
   readonly trial: { readonly seconds: number } | null;
   readonly policies: readonly StatusPolicy[];
-  readonly interfaces: readonly never[];
+  readonly interfaces: readonly StatusInterface[];
+  readonly interfacePolicies: readonly StatusInterfacePolicy[];
+  /** Frames that passed a managed interface because no rule is about them: ARP, LLDP and the like. */
+  readonly frames: { readonly notIp: number };
   readonly maps: readonly StatusMap[];
   readonly events: { readonly emitted: number; readonly suppressed: number; readonly lost: number };
   readonly faults: Readonly<Record<string, number>>;
@@ -61,7 +58,7 @@ export interface Status {
 
 export interface Measured {
   readonly owned: readonly OwnedCgroup[];
-  readonly counts: ReadonlyMap<number, { readonly packets: number; readonly bytes: number }>;
+  readonly counts: Counts;
   /** Why a cgroup that ought to be attached is not, by its path. */
   readonly conflicts: ReadonlyMap<string, string>;
 }
@@ -72,22 +69,8 @@ export function statusPolicies(names: Names, loaded: State, wanted: State, measu
     name: policy.name,
     mode: policy.mode,
     cgroups: statusCgroups(names, index, loaded, wanted, measured),
-    rules: names.rules
-      .filter((rule) => rule.policy === index)
-      .filter((rule) => rule.kind === 'rule' || rule.kind === 'default' || countOf(rule, measured).packets > 0)
-      .map((rule) => ({
-        direction: rule.direction,
-        index: rule.index,
-        name: rule.name,
-        action: rule.action,
-        line: rule.line,
-        ...countOf(rule, measured),
-      })),
+    rules: statusRules(names, index, measured.counts),
   }));
-}
-
-function countOf(rule: RuleName, measured: Measured): { packets: number; bytes: number } {
-  return measured.counts.get(rule.counter) ?? { packets: 0, bytes: 0 };
 }
 
 function statusCgroups(
@@ -130,8 +113,10 @@ export function renderStatus(status: Status): string {
   } else lines.push('not enforcing: no policy is loaded');
   for (const note of status.notes) lines.push(`note: ${note}`);
   for (const policy of status.policies) lines.push('', ...renderPolicy(policy));
+  for (const policy of status.interfacePolicies) lines.push('', ...renderInterfaces(policy, status.interfaces));
   const { emitted, suppressed, lost } = status.events;
   lines.push('', `events   ${String(emitted)} emitted, ${String(suppressed)} suppressed, ${String(lost)} lost`);
+  if (status.interfacePolicies.length > 0) lines.push(`frames   ${String(status.frames.notIp)} that are not IP passed`);
   const faults = Object.entries(status.faults).filter(([, count]) => count > 0);
   for (const [name, count] of faults) lines.push(`fault    ${name}: ${String(count)}`);
   const fullest = [...status.maps].sort((a, b) => b.used / b.capacity - a.used / a.capacity).slice(0, 3);
@@ -148,10 +133,5 @@ function renderPolicy(policy: StatusPolicy): string[] {
     const below = policy.cgroups.filter((cgroup) => cgroup.via === path).length;
     if (below > 0) lines.push(`            and ${String(below)} below it`);
   }
-  const rules = policy.rules.map((rule) => ({ ...rule, place: `${rule.direction}#${rule.name}` }));
-  const width = Math.max(10, ...rules.map(({ place }) => place.length));
-  for (const { place, action, packets, bytes } of rules) {
-    lines.push(`  ${place.padEnd(width)}  ${action.padEnd(6)}  ${String(packets).padStart(10)} packets  ${String(bytes).padStart(12)} bytes`);
-  }
-  return lines;
+  return [...lines, ...renderRules(policy.rules)];
 }

@@ -1,6 +1,7 @@
 // A verdict event in the words of the policy file, for logs, streams and people.
 
 import type { EventHook, RawEvent } from '../abi/event.js';
+import { policyOfRule } from '../compile/program.js';
 import type { Names } from '../compile/program.js';
 import { PROTOCOLS } from '../policy/protocols.js';
 
@@ -45,7 +46,7 @@ const ICMP = [PROTOCOLS['icmp'], PROTOCOLS['icmpv6']];
 /** Puts names to numbers. Pure. */
 export function describeEvent(raw: RawEvent, around: EventSurroundings): VerdictEvent {
   const rule = around.names?.rules[raw.rule];
-  const policy = rule === undefined ? undefined : around.names?.policies[rule.policy];
+  const policy = rule === undefined || around.names === null ? undefined : policyOfRule(around.names, rule);
   return {
     time: new Date(around.clockOriginMs + Number(raw.timeNs / 1000n) / 1000).toISOString(),
     policy: policy?.name ?? null,
@@ -87,9 +88,10 @@ function interfaceOf(raw: RawEvent, around: EventSurroundings): Partial<VerdictE
 /** `drop  web egress#0  tcp 10.0.0.5:40112 -> 1.1.1.1:80  curl[1234]` */
 export function renderEvent(event: VerdictEvent): string {
   const verdict = event.mode === 'audit' ? `audit:${event.verdict}` : event.verdict;
+  const place = event.hook === 'xdp' ? `xdp ${event.ifname ?? 'a vanished interface'}` : event.hook;
   const task = event.pid === undefined ? '' : `  ${event.comm ?? '?'}[${String(event.pid)}]`;
   const rule = `${event.policy ?? '?'} ${event.direction}#${event.rule ?? '?'}`;
-  return `${verdict.padEnd(6)}  ${rule}  ${flowOf(event)}${task}  (${event.hook})`;
+  return `${verdict.padEnd(6)}  ${rule}  ${flowOf(event)}${task}  (${place})`;
 }
 
 function flowOf(event: VerdictEvent): string {

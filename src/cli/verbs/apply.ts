@@ -22,7 +22,7 @@ export const apply: Verb = {
   options: [
     JSON_OPTION,
     ['--confirm <duration>', 'put back what was in force before unless cgfw confirm follows within 60s, 5m or 1h'],
-    ['--force', 'take set files that change more than their guard allows'],
+    ['--force', 'take set files that change more than their guard allows, and drop SSH connections that a policy of interfaces denies'],
     CGROUP_ROOT_OPTION,
   ],
   examples: [
@@ -42,6 +42,7 @@ export const apply: Verb = {
     };
     const outcome = await reconcile(place, policy, {
       ...guardsFor(reading, options['force'] === true ? 'force' : 'guarded'),
+      ...(options['force'] === true ? {} : { operator: world.env }),
       duringTrial: 'refuse',
       ...(confirmWithinMs === null ? {} : { confirmWithinMs, onAction }),
     });

@@ -4,7 +4,8 @@ import { CGROUP_ROOT_OPTION, JSON_OPTION, POLICY_ARGUMENT, printJson } from '../
 import type { Verb } from '../command.js';
 import { painter } from '../paint.js';
 import { guardsFor, kernelPlace, readPolicyArgument, validPolicy } from '../prepare.js';
-import { warnHeld } from '../held.js';
+import { lockoutsOf } from '../../agent/lockout.js';
+import { warnHeld, warnLockouts } from '../held.js';
 
 export const diff: Verb = {
   name: 'diff',
@@ -21,8 +22,10 @@ export const diff: Verb = {
     const reading = readPolicyArgument(world, args);
     const policy = validPolicy(world, reading);
     const guards = guardsFor(reading, options['force'] === true ? 'force' : 'guarded');
-    const { plan, held } = prospect(place, policy, guards);
+    const found = prospect(place, policy, guards);
+    const { plan, held } = found;
     warnHeld(world, held);
+    if (options['force'] !== true) warnLockouts(world, lockoutsOf(found, world.env));
     if (options['json'] === true) printJson(world, planToJson(plan));
     else if (plan.inStep) world.stdout('in step: the kernel enforces this policy\n');
     else world.stdout(`${renderPlan(plan, painter(world))}${renderSummary(plan)}\n`);

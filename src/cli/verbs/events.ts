@@ -33,6 +33,7 @@ export const events: Verb = {
     ['--json', 'one JSON document a line'],
     ['--policy <name>', 'only of this policy'],
     ['--cgroup <path>', 'only of this cgroup and those below it'],
+    ['--interface <name>', 'only what a policy of interfaces decided on this one'],
     ['--verdict <verdict>', 'only allow, drop or reject'],
     ['--address <address>', 'only from or to this address'],
     ['--count <n>', 'end after this many'],

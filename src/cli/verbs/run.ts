@@ -33,6 +33,7 @@ export const run: Verb = {
       log,
       resyncMs: resync,
       uid: world.uid,
+      env: world.env,
     });
     world.onReload(() => agent.mark('reload'));
     await whenAborted(world.stop);
