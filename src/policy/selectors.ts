@@ -52,7 +52,7 @@ export function warnOfShadowedSelectors(policies: readonly Owner[], report: Repo
       const fix =
         owner === policy.name
           ? 'remove it'
-          : 'remove it, or move this policy above the other: the first that matches owns the cgroup';
+          : 'remove it, or move this policy above the other: the first that matches decides';
       report(
         'shadowed-selector',
         at,

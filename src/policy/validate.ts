@@ -27,15 +27,17 @@ export function validateTree(tree: PolicyTree): readonly Diagnostic[] {
     if (place.error.keyword === 'additionalProperties') reportUnknownKey(place, meant, report);
   for (const place of places) {
     if (place.error.keyword !== 'type' && wrongTypes.has(place.error.instancePath)) continue;
-    if (isOtherChoice(place)) continue;
+    if (isOtherChoice(place, meant)) continue;
     reportError(place, meant, report);
   }
   return sortDiagnostics(diagnostics);
 }
 
-/** Either key would do: that there is neither is told once. */
-function isOtherChoice({ error, path }: Place): boolean {
-  return path.length === 0 && error.keyword === 'required' && error.params['missingProperty'] === 'interfaces';
+/** Either key would do: that there is neither is told once, unless an unknown key was meant to be one. */
+function isOtherChoice({ error, path }: Place, meant: ReadonlySet<string>): boolean {
+  if (path.length > 0 || error.keyword !== 'required') return false;
+  const key = error.params['missingProperty'];
+  return key === 'interfaces' || (key === 'policies' && meant.has('/interfaces'));
 }
 
 function placeOf(tree: PolicyTree, error: SchemaError): Place {

@@ -13,7 +13,7 @@ import type { Direction, Policy, Rule } from '../../src/policy/policy.js';
 
 /** Every policy, direction and rule with names replaced: `0 allow corp [10.0.0.0/8]: 443/tcp`. */
 export function summarize(policy: Policy): string {
-  return policy.policies
+  const ofCgroups = policy.policies
     .map((one) => {
       const head = `policy ${one.name}: ${one.cgroups.join(', ')}; ${one.mode}, log ${one.log}, raw ${one.raw}`;
       return [
@@ -21,8 +21,12 @@ export function summarize(policy: Policy): string {
         ...direction(policy, 'egress', one.egress),
         ...direction(policy, 'ingress', one.ingress),
       ].join('\n');
-    })
-    .join('\n');
+    });
+  const ofInterfaces = policy.interfaces.map((one) => {
+    const head = `interface policy ${one.name}: ${one.interfaces.join(', ')}; ${one.attach}, log ${one.log}`;
+    return [head, ...direction(policy, 'ingress', one.ingress)].join('\n');
+  });
+  return [...ofCgroups, ...ofInterfaces].join('\n');
 }
 
 function direction(
