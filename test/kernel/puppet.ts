@@ -82,6 +82,11 @@ export class Puppet {
     return value as [number, string];
   }
 
+  /** Goes by another name: what ps shows. */
+  async rename(name: string): Promise<void> {
+    await this.call({ op: 'comm', args: [name] });
+  }
+
   async close(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = once(this.#child, 'exit');
