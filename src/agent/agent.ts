@@ -152,7 +152,7 @@ export class Agent {
       if (report.isNews && !causes.includes('file')) causes = [...causes, 'file'];
       // And one that changed nothing explains nothing.
       if (!report.isNews) causes = causes.filter((cause) => cause !== 'file');
-      this.#story.tellLockout(id, report.lockout);
+      if (report.trouble === null) this.#story.tellLockout(id, report.lockout);
       if (report.lockout !== null) this.#retryLater();
       if (report.done === null) {
         this.#story.tellTrouble(id, report.trouble ?? { message: 'no outcome', diagnostics: [] });

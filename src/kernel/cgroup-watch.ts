@@ -24,6 +24,7 @@ export function watchCgroups(root: string, onChange: () => void): CgroupWatch {
   const watchers = new Map<string, { readonly id: number; readonly watcher: FSWatcher }>();
   let unwatched = 0;
   let isScanDue = false;
+  let isClosed = false;
 
   const add = ({ id, path }: Cgroup): void => {
     if (watchers.has(path)) return;
@@ -54,6 +55,8 @@ export function watchCgroups(root: string, onChange: () => void): CgroupWatch {
     isScanDue = true;
     setImmediate(() => {
       isScanDue = false;
+      // A scan now would watch everything anew, and nobody would end that.
+      if (isClosed) return;
       rescan();
       onChange();
     });
@@ -65,6 +68,7 @@ export function watchCgroups(root: string, onChange: () => void): CgroupWatch {
       return unwatched;
     },
     close: () => {
+      isClosed = true;
       for (const path of [...watchers.keys()]) drop(path);
     },
   };

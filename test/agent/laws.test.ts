@@ -29,6 +29,7 @@ const arbitraryStep = fc.record({
   policy: arbitraryPolicy(4),
   selectors: fc.array(fc.uniqueArray(fc.constantFrom(...SELECTORS), { minLength: 1, maxLength: 3 }), { minLength: 3, maxLength: 3 }),
   cgroups: fc.subarray([...NAMES]),
+  interfaces: fc.subarray(['eth0', 'eth1', 'veth0']).map((names) => names.map((name, i) => ({ ifindex: i + 1, name, heldBy: null }))),
 });
 
 function below(parent: string, { policy, selectors }: { readonly policy: Policy; readonly selectors: readonly (readonly string[])[] }): Policy {
@@ -36,7 +37,8 @@ function below(parent: string, { policy, selectors }: { readonly policy: Policy;
     ...each,
     cgroups: (selectors[i] ?? ['none']).map((selector) => `${parent}/${selector}`),
   }));
-  return { ...policy, policies };
+  // No interface of this machine is anybody's.
+  return { ...policy, policies, interfaces: policy.interfaces.map((each) => ({ ...each, interfaces: each.interfaces.map((name) => `${name}-none`) })) };
 }
 
 t.test(`the diff of a state with itself is empty (seed ${String(SEED)})`, (t) => {
@@ -49,9 +51,10 @@ t.test(`the diff of a state with itself is empty (seed ${String(SEED)})`, (t) =>
     })
     .map(({ step, outdated, leftovers, generation }): State => {
       const cgroups = step.cgroups.map((path, i) => ({ id: i + 1, path: `top/${path}` }));
-      const state = desire(compile(below('top', step), new Map()), { cgroups, build: 'ab' }, NOTHING);
+      const state = desire(compile({ ...below('top', step), interfaces: step.policy.interfaces }, new Map()), { cgroups, interfaces: step.interfaces, build: 'ab' }, NOTHING);
       const attachments = state.attachments.map((each) => ({ ...each, outdated: outdated ? each.hooks : [] }));
-      return { ...state, attachments, leftovers, generation };
+      const interfaces = state.interfaces.map((each) => ({ ...each, mode: 'native' as const, isOutdated: outdated }));
+      return { ...state, attachments, interfaces, leftovers, generation };
     });
   fc.assert(
     fc.property(arbitraryState, (state) => {
@@ -93,7 +96,7 @@ t.test(`after a plan the kernel reads back as desired (seed ${String(SEED)})`, a
       const cgroups = listCgroups(box.place.cgroupRoot);
       const after = readState(box.place, cgroups);
       if (after.program === null || outcome.program === null) throw new Error('nothing is loaded');
-      const desired = desire(outcome.program, { cgroups, build: after.programs?.build ?? '' }, after);
+      const desired = desire(outcome.program, { cgroups, interfaces: [], build: after.programs?.build ?? '' }, after);
       const living = (state: State) => state.attachments.filter((each) => !isLingering(each)).map(({ id, path, policy, hooks }) => ({ id, path, policy, hooks }));
       if (JSON.stringify(living(after)) !== JSON.stringify(living(desired))) throw new Error('attachments differ');
       if (!isSameProgram(after.program, desired.program)) throw new Error('the tables differ');

@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import { POINT_ICMP, POINT_ICMPV6, POINT_PROTO, POINT_UDP, POINTS } from '../../src/abi/points.js';
 import { mergeRanges, type AddressRanges } from '../../src/base/ranges.js';
-import type { AddressList, CgroupPolicy, Direction, Policy } from '../../src/policy/policy.js';
+import type { AddressList, CgroupPolicy,
+  InterfacePolicy, Direction, Policy } from '../../src/policy/policy.js';
 import type { Packet } from './reference.js';
 
 /** One range of either family: first and last, most significant word first. */
@@ -198,13 +199,24 @@ export function arbitraryPolicy(maxRules = 12): fc.Arbitrary<Policy> {
       ),
       ingress: arbitraryDirection(lists.length, maxRules, fc.constantFrom('allow', 'drop')),
     });
-    return fc.array(own, { minLength: 1, maxLength: 3 }).map((policies) => ({
+    const ofInterface: fc.Arbitrary<Omit<InterfacePolicy, 'name'>> = fc.record({
+      line: fc.constant(1),
+      interfaces: fc.uniqueArray(fc.constantFrom('eth0', 'eth1', 'veth*', '*'), { minLength: 1, maxLength: 2 }),
+      attach: fc.constantFrom('auto', 'native', 'generic'),
+      log,
+      ingress: arbitraryDirection(lists.length, maxRules, fc.constantFrom('allow', 'drop')),
+    });
+    const both = fc.tuple(
+      fc.array(own, { minLength: 1, maxLength: 3 }),
+      fc.array(ofInterface, { maxLength: 2 }),
+    );
+    return both.map(([policies, interfaces]) => ({
       text: 'version: 1\n',
       origin: '/etc/cgfw/policy.yaml',
       hash: '0'.repeat(64),
       lists,
       policies: policies.map((each, i) => ({ name: `policy${i}`, ...each })),
-      interfaces: [],
+      interfaces: interfaces.map((each, i) => ({ name: `policy${i}`, ...each })),
     }));
   });
 }
@@ -213,12 +225,17 @@ export function arbitraryPolicy(maxRules = 12): fc.Arbitrary<Policy> {
 export function arbitraryPacket(policy: Policy): fc.Arbitrary<Packet> {
   return fc
     .record({
-      policy: fc.nat(policy.policies.length - 1),
+      policy: fc.nat(policy.policies.length + policy.interfaces.length - 1),
       direction: fc.constantFrom('egress', 'ingress'),
       point: arbitraryPoint(policy),
       remote: fc.oneof(remote4(policy), remote6(policy)),
     })
-    .map(({ remote, ...packet }) => ({ ...packet, ...remote }));
+    .map(({ remote, ...packet }) => ({
+      ...packet,
+      // Interfaces have no egress.
+      direction: packet.policy < policy.policies.length ? packet.direction : 'ingress',
+      ...remote,
+    }));
 }
 
 type Remote = Pick<Packet, 'family' | 'words'>;

@@ -12,7 +12,7 @@ import { containsAddress } from '../../src/base/ranges.js';
 import type { DirectionName, Policy, Rule } from '../../src/policy/policy.js';
 
 export interface Packet {
-  /** Index in Policy.policies. */
+  /** Index in Policy.policies; from their number on, in Policy.interfaces. */
   readonly policy: number;
   readonly direction: DirectionName;
   readonly family: 4 | 6;
@@ -35,7 +35,9 @@ const PORTS = new Map([
 
 /** First match wins; a port that decides but cannot be read makes the packet unparsable. */
 export function decide(policy: Policy, packet: Packet): Decider {
-  const { rules } = policy.policies[packet.policy]![packet.direction];
+  const { policies, interfaces } = policy;
+  const own = policies[packet.policy];
+  const { rules } = own?.[packet.direction] ?? interfaces[packet.policy - policies.length]!.ingress;
   for (const rule of rules) {
     if (!hasAddress(policy, rule, packet)) continue;
     if (hasPoint(rule, packet.point, packet.point)) return rule.index;
