@@ -85,7 +85,7 @@ struct control {
 	__u32 event_rate;	/* events a second, rule and CPU; 0 = no limit */
 	__u8 build[32];		/* hash of the loaded programs and capacities */
 	__u64 ring_half;	/* bytes in the ring at which a reader is woken */
-	__u64 reserved;
+	__u64 netns;		/* inode of the network namespace of our interfaces, 0 = none */
 };
 _Static_assert(sizeof(struct control) == 64, "control");
 

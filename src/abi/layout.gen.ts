@@ -8,7 +8,7 @@ export const control = {
   event_rate: 12,
   build: 16,
   ring_half: 48,
-  reserved: 56,
+  netns: 56,
 } as const;
 
 /** struct owner: byte offsets. */

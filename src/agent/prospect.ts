@@ -5,7 +5,7 @@ import { desire } from '../compile/desire.js';
 import type { CounterIds, Program } from '../compile/program.js';
 import type { Cgroup, State } from '../compile/state.js';
 import { listCgroups } from '../kernel/cgroups.js';
-import { readInterfaceLinks, surroundingInterfaces } from '../kernel/interfaces.js';
+import { checkNamespace, readInterfaceLinks, surroundingInterfaces } from '../kernel/interfaces.js';
 import { listInterfaces } from '../kernel/native.js';
 import type { NetInterface } from '../kernel/native.js';
 import { buildOf } from '../kernel/load.js';
@@ -41,6 +41,8 @@ export interface ProspectOptions {
 export function prospect(place: Place, wanted: Wanted, options: ProspectOptions): Prospect {
   const cgroups = listCgroups(place.cgroupRoot);
   const devices = listInterfaces();
+  const links = readInterfaceLinks(place, devices);
+  checkNamespace(place, links);
   const read = readState(place, cgroups, 'whole', devices);
   const loaded = { ...read, program: recall(read.program) };
   const { program, held } = wantedProgram(wanted, loaded.program, options);
@@ -48,7 +50,7 @@ export function prospect(place: Place, wanted: Wanted, options: ProspectOptions)
     const desired = { ...loaded, leftovers: [] };
     return { program, cgroups, devices, desired, loaded, plan: diff(desired, loaded), held };
   }
-  const interfaces = surroundingInterfaces(devices, readInterfaceLinks(place, devices));
+  const interfaces = surroundingInterfaces(devices, links);
   const desired = desire(program, { cgroups, interfaces, build: buildOf(place) }, loaded);
   return { program, cgroups, devices, desired, loaded, plan: diff(desired, loaded), held };
 }

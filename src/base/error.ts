@@ -97,6 +97,7 @@ export const ERROR_CODES = [
   'abi',
   'no-cgroup',
   'no-interface',
+  'other-namespace',
   'foreign-program',
   'interface-mode',
   'too-many-interfaces',

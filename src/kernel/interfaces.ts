@@ -1,6 +1,9 @@
 // The network interfaces that exist, our links on them, and programs of others.
 
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { control } from '../abi/layout.gen.js';
+import { CgfwError } from '../base/error.js';
 import type { Program } from '../compile/program.js';
 import { compareInterfaces } from '../compile/state.js';
 import type { Interface, InterfaceAttachment, XdpMode } from '../compile/state.js';
@@ -9,6 +12,7 @@ import { isErrno, openPinnedLink, programInfo } from './native.js';
 import type { LinkInfo, NetInterface } from './native.js';
 import { entriesOf, parseInterfaceLinkName } from './pins.js';
 import type { Place } from './place.js';
+import { openCurrentSet } from './set.js';
 import type { LoadedSet } from './set.js';
 
 /** One pin of ours for an interface. */
@@ -18,6 +22,8 @@ export interface InterfaceLink {
   readonly programId: number;
   /** null: the interface is gone, or has left this network namespace. */
   readonly mode: XdpMode | null;
+  /** It runs somewhere, here or in another network namespace. */
+  readonly isAlive: boolean;
 }
 
 /** Every pin of ours that is named as an interface's link. */
@@ -27,7 +33,34 @@ export function readInterfaceLinks(place: Place, devices: readonly NetInterface[
     if (ifindex === null) return [];
     const info = linkInfoAt(join(place.pinRoot, 'links', name));
     const mode = info?.ifindex === ifindex ? modeOn(devices, info) : null;
-    return [{ pin: `links/${name}`, ifindex, programId: info?.progId ?? 0, mode }];
+    return [{ pin: `links/${name}`, ifindex, programId: info?.progId ?? 0, mode, isAlive: (info?.ifindex ?? 0) > 0 }];
+  });
+}
+
+/** Inode of the network namespace of this thread. */
+function ownNamespace(): bigint {
+  return statSync('/proc/thread-self/ns/net', { bigint: true }).ino;
+}
+
+/** Notes whose interfaces ours are. */
+export function claimNamespace(set: LoadedSet): void {
+  set.maps.control.storeWord(control.netns, ownNamespace());
+}
+
+/**
+ * Throws `other-namespace` when our links run on interfaces of another network
+ * namespace: seen from here they look dead, and would be swept.
+ */
+export function checkNamespace(place: Place, links: readonly InterfaceLink[]): void {
+  if (!links.some(({ isAlive, mode }) => isAlive && mode === null)) return;
+  const set = openCurrentSet(place.pinRoot);
+  if (set === null) return;
+  const claimed = set.maps.control.loadWord(control.netns);
+  set.close();
+  if (claimed === 0n || claimed === ownNamespace()) return;
+  throw new CgfwError('the interfaces of the loaded policy are those of another network namespace', {
+    code: 'other-namespace',
+    fix: 'run cgfw where it was run before (nsenter --net=...), or give this namespace pins of its own (CGFW_PINS, CGFW_RUN)',
   });
 }
 

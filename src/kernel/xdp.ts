@@ -6,7 +6,7 @@ import { CgfwError } from '../base/error.js';
 import type { XdpMode } from '../compile/state.js';
 import type { InterfaceAction } from '../plan/action.js';
 import { eraseInterface, writeInterfaceOwner, writeRefusal } from './interface-table.js';
-import { foreignProgram, readInterfaceLinks } from './interfaces.js';
+import { claimNamespace, foreignProgram, readInterfaceLinks } from './interfaces.js';
 import { attachXdp, errnoName, isErrno, listInterfaces, openPinnedLink } from './native.js';
 import type { BpfLink, NetInterface } from './native.js';
 import { interfaceLinkName } from './pins.js';
@@ -58,6 +58,7 @@ function attach(place: Place, set: LoadedSet, action: Attach): void {
     const { link, refusal } = attachAs(set, device, action.attach);
     keep(place, action.ifindex, link);
     writeRefusal(set.maps.interfaces, action.ifindex, refusal);
+    claimNamespace(set);
   } catch (error) {
     // The kernel cannot change a mode in one step: what was there comes back.
     if (action.replaces !== null) keep(place, action.ifindex, attachXdp(set.program('cgfw_xdp'), action.ifindex, action.replaces));

@@ -89,7 +89,7 @@ t.test('frames of 9,000 bytes are decided natively', async (t) => {
 });
 
 t.test('a program of somebody else is named and left alone', async (t) => {
-  const { box, wire } = setUp(t);
+  const { box } = setUp(t);
   const object = openObject(FOREIGN);
   await object.load();
   t.teardown(() => object.close());
@@ -132,7 +132,6 @@ t.test('a program of somebody else is named and left alone', async (t) => {
     t.match((await statusOf(box)).interfaces, [{ mode: 'native', state: 'attached' }], 'and when it is gone we are there');
     await box.cgfw('down');
   }
-  wire.received();
 });
 
 t.test('an interface that is renamed keeps its program only if it is still selected', async (t) => {
@@ -181,6 +180,21 @@ t.test('an interface that has left the namespace is no longer ours', async (t) =
   t.equal((await box.cgfw('apply', box.policyFile)).code, 0);
   t.same(linksOf(box), []);
   t.notMatch(wire.outside.ip('link', 'show', 'moved'), 'xdp');
+});
+
+t.test('whoever looks from another namespace takes nothing away', async (t) => {
+  const { box, wire } = setUp(t);
+  await box.apply(edge(DENY));
+  const links = linksOf(box);
+  wire.enter('outside');
+  for (const verb of ['status', 'diff', 'apply']) {
+    const { code, stderr } = await box.cgfw(verb, box.policyFile);
+    t.equal(code, 2, verb);
+    t.match(stderr, 'the interfaces of the loaded policy are those of another network namespace', verb);
+  }
+  t.same(linksOf(box), links);
+  wire.enter('inside');
+  t.match((await statusOf(box)).interfaces, [{ name: 'wire', state: 'attached' }]);
 });
 
 t.test('down takes our programs off, and a new start finds nothing', async (t) => {

@@ -1,7 +1,7 @@
 // Two network namespaces with a veth between them. This process moves into one of
 // them, as whoever runs cgfw there would: interfaces are those of its namespace.
 
-import { openSync, readFileSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import { setNetns } from '../../src/kernel/native.js';
 import { Netns } from './netns.js';
 import type { Puppet, PuppetSocket } from './puppet.js';
@@ -20,7 +20,7 @@ export class Wire {
 
   constructor() {
     this.connect();
-    setNetns(`/run/netns/${this.inside.name}`);
+    this.enter('inside');
   }
 
   /** Makes the veth called `wire` at both ends, with its addresses. */
@@ -51,10 +51,9 @@ export class Wire {
     return box.puppet(box.cgroup('inside'), this.inside.name);
   }
 
-  /** Frames that a device of ours has received, also those that were dropped natively. */
-  received(device = 'wire'): number {
-    const line = readFileSync('/proc/net/dev', 'utf8').split('\n').find((text) => text.trim().startsWith(`${device}:`));
-    return Number(line?.split(':')[1]?.trim().split(/\s+/)[1]);
+  /** Moves this process to one of the two ends. */
+  enter(end: 'inside' | 'outside'): void {
+    setNetns(`/run/netns/${this[end].name}`);
   }
 
   close(): void {
