@@ -24,7 +24,10 @@ export interface Lockout {
 export type Addresses = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** What a prospect would lock out that is not locked out already. */
-export function lockoutsOf({ program, desired, loaded, plan, devices }: Prospect, env: NodeJS.ProcessEnv): Lockout[] {
+export function lockoutsOf(
+  { program, desired, loaded, plan, devices }: Prospect,
+  env: NodeJS.ProcessEnv,
+): Lockout[] {
   const isAboutInterfaces = plan.actions.some(({ op }) => op === 'switch' || op === 'attach');
   if (program === null || program.names.interfaces.length === 0 || !isAboutInterfaces) return [];
   return findLockouts({ program, desired, loaded }, devices, hostAddresses(), sshConnections(env));
@@ -32,7 +35,10 @@ export function lockoutsOf({ program, desired, loaded, plan, devices }: Prospect
 
 function hostAddresses(): Addresses {
   return new Map(
-    Object.entries(networkInterfaces()).map(([name, own]) => [name, new Set((own ?? []).map(({ address }) => address))]),
+    Object.entries(networkInterfaces()).map(([name, own]) => [
+      name,
+      new Set((own ?? []).map(({ address }) => address)),
+    ]),
   );
 }
 
@@ -56,7 +62,10 @@ export function findLockouts(
       if (carriers !== 'any' && !carriers.has(attachment.ifindex)) return [];
       const rule = ruleFor(program, attachment, connection);
       const old = before.get(attachment.ifindex);
-      const wasDropped = old !== undefined && loaded.program !== null && ruleFor(loaded.program, old, connection)?.action === 'drop';
+      const wasDropped =
+        old !== undefined &&
+        loaded.program !== null &&
+        ruleFor(loaded.program, old, connection)?.action === 'drop';
       if (rule?.action !== 'drop' || wasDropped) return [];
       const policy = policyOfRule(program.names, rule)?.name ?? '?';
       return [{ connection, interface: attachment.name, policy, rule }];
@@ -64,10 +73,16 @@ export function findLockouts(
   });
 }
 
-function ruleFor(program: Program, { policy }: InterfaceAttachment, { local, remote }: Connection): RuleName | undefined {
+function ruleFor(
+  program: Program,
+  { policy }: InterfaceAttachment,
+  { local, remote }: Connection,
+): RuleName | undefined {
   if (policy === 0) return undefined;
   const point = POINT_TCP + local.port;
-  return program.names.rules[verdictOf(program.tables, policy, 'ingress', remote.family, remote.words, point)];
+  return program.names.rules[
+    verdictOf(program.tables, policy, 'ingress', remote.family, remote.words, point)
+  ];
 }
 
 /**
@@ -75,11 +90,18 @@ function ruleFor(program: Program, { policy }: InterfaceAttachment, { local, rem
  * local address, and those below it (ports of a bridge or bond, what a VLAN
  * stands on). When no interface has the address, it may be any.
  */
-function carriersOf(connection: Connection, devices: readonly NetInterface[], addresses: Addresses): ReadonlySet<number> | 'any' {
+function carriersOf(
+  connection: Connection,
+  devices: readonly NetInterface[],
+  addresses: Addresses,
+): ReadonlySet<number> | 'any' {
   const has = (name: string, text: string): boolean => addresses.get(name)?.has(text) === true;
   const own = devices.filter(({ name }) => has(name, connection.local.text));
-  const isLocal = devices.some(({ name }) => has(name, connection.remote.text)) || connection.remote.text.startsWith('127.');
-  if (isLocal) return new Set(devices.filter(({ name }) => name === 'lo').map(({ ifindex }) => ifindex));
+  const isLocal =
+    devices.some(({ name }) => has(name, connection.remote.text)) ||
+    connection.remote.text.startsWith('127.');
+  if (isLocal)
+    return new Set(devices.filter(({ name }) => name === 'lo').map(({ ifindex }) => ifindex));
   const outer = own.filter(({ name }) => name !== 'lo');
   if (outer.length === 0) return 'any';
   const carriers = new Set(outer.map(({ ifindex }) => ifindex));
@@ -94,7 +116,12 @@ function carriersOf(connection: Connection, devices: readonly NetInterface[], ad
 }
 
 /** `10.0.0.5:50122 -> 10.0.0.1:22 on eth0 by edge ingress#default (line 9)` */
-export function describeLockout({ connection: { local, remote }, interface: name, policy, rule }: Lockout): string {
+export function describeLockout({
+  connection: { local, remote },
+  interface: name,
+  policy,
+  rule,
+}: Lockout): string {
   const end = ({ family, text, port }: Connection['local']): string =>
     `${family === 6 ? `[${text}]` : text}:${String(port)}`;
   return `${end(remote)} -> ${end(local)} on ${name} by ${policy} ingress#${rule.name} (line ${String(rule.line)})`;
@@ -106,12 +133,15 @@ export function refuseLockouts(lockouts: readonly Lockout[]): void {
   if (first === undefined) return;
   const others = more.length === 0 ? '' : `, and ${String(more.length)} more`;
   const { connection, interface: name } = first;
-  throw new CgfwError(`this policy would drop an established SSH connection: ${describeLockout(first)}${others}`, {
-    code: 'lockout',
-    fix:
-      `allow it above: {action: allow, from: ${quoted(connection.remote.text)}, ports: [${String(connection.local.port)}/tcp]}, ` +
-      `leave ${name} out, or use cgfw apply --force`,
-  });
+  throw new CgfwError(
+    `this policy would drop an established SSH connection: ${describeLockout(first)}${others}`,
+    {
+      code: 'lockout',
+      fix:
+        `allow it above: {action: allow, from: ${quoted(connection.remote.text)}, ports: [${String(connection.local.port)}/tcp]}, ` +
+        `leave ${name} out, or use cgfw apply --force`,
+    },
+  );
 }
 
 function quoted(address: string): string {

@@ -29,7 +29,13 @@ export class StewardThread {
       };
       const fail = (message: string): void => {
         this.#worker = null;
-        finish({ reading: null, isNews: false, done: null, trouble: { message, diagnostics: [] }, lockout: null });
+        finish({
+          reading: null,
+          isNews: false,
+          done: null,
+          trouble: { message, diagnostics: [] },
+          lockout: null,
+        });
       };
       const onError = (error: unknown): void => fail(troubleOf(error).message);
       const onExit = (code: number): void =>

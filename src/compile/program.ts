@@ -1,6 +1,13 @@
 // The compiled policy: tables for the kernel, and names for people.
 
-import type { Action, AttachMode, DirectionName, LogLevel, Mode, Policy } from '../policy/policy.js';
+import type {
+  Action,
+  AttachMode,
+  DirectionName,
+  LogLevel,
+  Mode,
+  Policy,
+} from '../policy/policy.js';
 import type { Tables } from './tables.js';
 
 /** One entry of the rules table, in table order, for whoever reads events and counters. */
@@ -73,12 +80,16 @@ export type Compile = (policy: Policy, counters: CounterIds) => Program;
 export function policyOfRule(
   names: Pick<Names, 'policies' | 'interfaces'>,
   rule: Pick<RuleName, 'policy'>,
-): { readonly kind: 'cgroup' | 'interface'; readonly name: string; readonly mode: Mode } | undefined {
+):
+  | { readonly kind: 'cgroup' | 'interface'; readonly name: string; readonly mode: Mode }
+  | undefined {
   const { policies, interfaces } = names;
   const own = policies[rule.policy];
   if (own !== undefined) return { kind: 'cgroup', name: own.name, mode: own.mode };
   const ofInterface = interfaces[rule.policy - policies.length];
-  return ofInterface === undefined ? undefined : { kind: 'interface', name: ofInterface.name, mode: 'enforce' };
+  return ofInterface === undefined
+    ? undefined
+    : { kind: 'interface', name: ofInterface.name, mode: 'enforce' };
 }
 
 /** Index in the policies table of a policy of interfaces, which follow those of cgroups. */

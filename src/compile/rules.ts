@@ -1,7 +1,15 @@
 // The rules table: what each rule does, what it is called, where it counts.
 
 import { createHash } from 'node:crypto';
-import type { Action, CgroupPolicy, Direction, DirectionName, LogLevel, Policy, Rule } from '../policy/policy.js';
+import type {
+  Action,
+  CgroupPolicy,
+  Direction,
+  DirectionName,
+  LogLevel,
+  Policy,
+  Rule,
+} from '../policy/policy.js';
 import { ACTION_CODE, LOG_CODE } from './layout.js';
 import type { CounterIds, RuleName } from './program.js';
 
@@ -32,12 +40,14 @@ export function tabulateRules(policy: Policy, counters: CounterIds): RuleTable {
   const keys = new Keys(policy);
   const ids = new FreeIds(counters);
   const names: RuleName[] = [];
-  const adderOf = (policyName: string, index: number) => (entry: Entry): void => {
-    const key = keys.keyOf(policyName, entry);
-    const { services: _, addresses, ...name } = entry;
-    const lists = addresses === 'any' ? null : addresses.map((list) => policy.lists[list]!.name);
-    names.push({ policy: index, ...name, key, counter: ids.idOf(key), lists });
-  };
+  const adderOf =
+    (policyName: string, index: number) =>
+    (entry: Entry): void => {
+      const key = keys.keyOf(policyName, entry);
+      const { services: _, addresses, ...name } = entry;
+      const lists = addresses === 'any' ? null : addresses.map((list) => policy.lists[list]!.name);
+      names.push({ policy: index, ...name, key, counter: ids.idOf(key), lists });
+    };
   const bases = policy.policies.map((own, index): RuleBases => {
     const add = adderOf(own.name, index);
     const egress = names.length;

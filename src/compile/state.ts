@@ -91,7 +91,10 @@ export interface Interface {
   readonly heldBy: string | null;
 }
 
-export function compareInterfaces(a: Pick<Interface, 'ifindex' | 'name'>, b: Pick<Interface, 'ifindex' | 'name'>): number {
+export function compareInterfaces(
+  a: Pick<Interface, 'ifindex' | 'name'>,
+  b: Pick<Interface, 'ifindex' | 'name'>,
+): number {
   if (a.name !== b.name) return a.name < b.name ? -1 : 1;
   return a.ifindex - b.ifindex;
 }

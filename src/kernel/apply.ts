@@ -84,7 +84,10 @@ async function runAction(
   action: Exclude<Action, { op: 'load' }>,
   input: ApplyInput,
 ): Promise<void> {
-  if (isInterfaceAction(action)) return runInterfaceAction(place, loadedSet(set), action);
+  if (isInterfaceAction(action)) {
+    runInterfaceAction(place, loadedSet(set), action);
+    return;
+  }
   switch (action.op) {
     case 'detach':
       for (const hook of action.hooks) detach(place, action.id, hook);

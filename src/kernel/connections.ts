@@ -33,12 +33,15 @@ export function sshConnections(env: NodeJS.ProcessEnv, proc = '/proc'): Connecti
   const sockets = [...readSockets(proc, 'tcp', 4), ...readSockets(proc, 'tcp6', 6)];
   const held = serverSockets(proc);
   const ports = new Set(
-    sockets.filter(({ state, inode }) => state === 'listening' && held.has(inode)).map(({ local }) => local.port),
+    sockets
+      .filter(({ state, inode }) => state === 'listening' && held.has(inode))
+      .map(({ local }) => local.port),
   );
   const isOwn = isNamedBy(env['SSH_CONNECTION']);
   return sockets.filter(
     (socket) =>
-      socket.state === 'established' && (held.has(socket.inode) || ports.has(socket.local.port) || isOwn(socket)),
+      socket.state === 'established' &&
+      (held.has(socket.inode) || ports.has(socket.local.port) || isOwn(socket)),
   );
 }
 
@@ -56,7 +59,10 @@ function readSockets(proc: string, table: 'tcp' | 'tcp6', family: 4 | 6): Socket
   return parseSockets(readText(join(proc, 'net', table)), family);
 }
 
-const STATES: Readonly<Record<string, Socket['state']>> = { '01': 'established', '0A': 'listening' };
+const STATES: Readonly<Record<string, Socket['state']>> = {
+  '01': 'established',
+  '0A': 'listening',
+};
 
 /** The lines of /proc/net/tcp or tcp6. */
 export function parseSockets(text: string, family: 4 | 6): Socket[] {
@@ -73,9 +79,16 @@ function endpointOf(text: string, family: 4 | 6): Endpoint {
   const [hex = '', port = ''] = text.split(':');
   const words = Uint32Array.from(hex.match(/.{8}/g) ?? [], (word) => networkWord(word));
   const isMapped = family === 6 && words[0] === 0 && words[1] === 0 && words[2] === 0xffff;
-  const own = isMapped ? Uint32Array.of(words[3] ?? 0, 0, 0, 0) : Uint32Array.from({ length: 4 }, (_, i) => words[i] ?? 0);
+  const own = isMapped
+    ? Uint32Array.of(words[3] ?? 0, 0, 0, 0)
+    : Uint32Array.from({ length: 4 }, (_, i) => words[i] ?? 0);
   const kind = isMapped ? 4 : family;
-  return { family: kind, words: own, text: formatAddress(kind, own), port: Number.parseInt(port, 16) };
+  return {
+    family: kind,
+    words: own,
+    text: formatAddress(kind, own),
+    port: Number.parseInt(port, 16),
+  };
 }
 
 function networkWord(hex: string): number {

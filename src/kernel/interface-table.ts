@@ -34,7 +34,12 @@ export function readInterfaceOwner(interfaces: BpfMap, ifindex: number, slot: nu
 }
 
 /** The other slot keeps its value; frames see the old pair or the new one. */
-export function writeInterfaceOwner(interfaces: BpfMap, ifindex: number, slot: number, index: number): void {
+export function writeInterfaceOwner(
+  interfaces: BpfMap,
+  ifindex: number,
+  slot: number,
+  index: number,
+): void {
   const entry = findEntry(interfaces, ifindex);
   if (entry === null && index === 0) return;
   const offset = entry ?? freeEntry(interfaces, ifindex);

@@ -27,13 +27,24 @@ export interface InterfaceLink {
 }
 
 /** Every pin of ours that is named as an interface's link. */
-export function readInterfaceLinks(place: Place, devices: readonly NetInterface[]): InterfaceLink[] {
+export function readInterfaceLinks(
+  place: Place,
+  devices: readonly NetInterface[],
+): InterfaceLink[] {
   return entriesOf(join(place.pinRoot, 'links')).flatMap((name): InterfaceLink[] => {
     const ifindex = parseInterfaceLinkName(name);
     if (ifindex === null) return [];
     const info = linkInfoAt(join(place.pinRoot, 'links', name));
     const mode = info?.ifindex === ifindex ? modeOn(devices, info) : null;
-    return [{ pin: `links/${name}`, ifindex, programId: info?.progId ?? 0, mode, isAlive: (info?.ifindex ?? 0) > 0 }];
+    return [
+      {
+        pin: `links/${name}`,
+        ifindex,
+        programId: info?.progId ?? 0,
+        mode,
+        isAlive: (info?.ifindex ?? 0) > 0,
+      },
+    ];
   });
 }
 
@@ -58,10 +69,13 @@ export function checkNamespace(place: Place, links: readonly InterfaceLink[]): v
   const claimed = set.maps.control.loadWord(control.netns);
   set.close();
   if (claimed === 0n || claimed === ownNamespace()) return;
-  throw new CgfwError('the interfaces of the loaded policy are those of another network namespace', {
-    code: 'other-namespace',
-    fix: 'run cgfw where it was run before (nsenter --net=...), or give this namespace pins of its own (CGFW_PINS, CGFW_RUN)',
-  });
+  throw new CgfwError(
+    'the interfaces of the loaded policy are those of another network namespace',
+    {
+      code: 'other-namespace',
+      fix: 'run cgfw where it was run before (nsenter --net=...), or give this namespace pins of its own (CGFW_PINS, CGFW_RUN)',
+    },
+  );
 }
 
 function linkInfoAt(pin: string): LinkInfo | null {
@@ -104,10 +118,13 @@ export function interfaceAttachments(
     .flatMap(({ ifindex, mode, programId }): InterfaceAttachment[] => {
       const name = names.get(ifindex);
       if (mode === null || name === undefined) return [];
-      const policy = generation === 0 ? 0 : readInterfaceOwner(set.maps.interfaces, ifindex, generation & 1);
+      const policy =
+        generation === 0 ? 0 : readInterfaceOwner(set.maps.interfaces, ifindex, generation & 1);
       const asked = program?.names.interfaces[policy - 1 - program.names.policies.length];
       const attach = asked?.attach ?? 'auto';
-      return [{ ifindex, name, policy, attach, mode, isOutdated: programId !== current, heldBy: null }];
+      return [
+        { ifindex, name, policy, attach, mode, isOutdated: programId !== current, heldBy: null },
+      ];
     })
     .sort(compareInterfaces);
 }
@@ -123,9 +140,16 @@ function currentProgram(set: LoadedSet): number | null {
 }
 
 /** The interfaces of this network namespace, each with the program of somebody else that holds it. */
-export function surroundingInterfaces(devices: readonly NetInterface[], links: readonly InterfaceLink[]): Interface[] {
+export function surroundingInterfaces(
+  devices: readonly NetInterface[],
+  links: readonly InterfaceLink[],
+): Interface[] {
   const ours = new Set(links.map(({ programId }) => programId));
-  return devices.map((device) => ({ ifindex: device.ifindex, name: device.name, heldBy: foreignProgram(device, ours) }));
+  return devices.map((device) => ({
+    ifindex: device.ifindex,
+    name: device.name,
+    heldBy: foreignProgram(device, ours),
+  }));
 }
 
 /** `program 12 (xdp_drop, tag 3b18..., native)`; null: none, or one of ours. */

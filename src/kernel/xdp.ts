@@ -19,7 +19,8 @@ const EOPNOTSUPP = 95;
 
 type Attach = Extract<InterfaceAction, { op: 'attach' }>;
 
-const pinOf = (place: Place, ifindex: number): string => join(place.pinRoot, 'links', interfaceLinkName(ifindex));
+const pinOf = (place: Place, ifindex: number): string =>
+  join(place.pinRoot, 'links', interfaceLinkName(ifindex));
 
 /** Runs one action about an interface. */
 export function runInterfaceAction(place: Place, set: LoadedSet, action: InterfaceAction): void {
@@ -32,7 +33,12 @@ export function runInterfaceAction(place: Place, set: LoadedSet, action: Interfa
       update(place, set, ifindex);
       return;
     case 'assign':
-      writeInterfaceOwner(set.maps.interfaces, ifindex, (set.generation + (action.slot === 'idle' ? 1 : 0)) & 1, action.index);
+      writeInterfaceOwner(
+        set.maps.interfaces,
+        ifindex,
+        (set.generation + (action.slot === 'idle' ? 1 : 0)) & 1,
+        action.index,
+      );
       return;
     case 'detach':
       takeOff(pinOf(place, ifindex));
@@ -49,10 +55,13 @@ function attach(place: Place, set: LoadedSet, action: Attach): void {
       fix: 'nothing: the next reconcile looks again',
     });
   }
-  const there = readInterfaceLinks(place, [device]).find(({ ifindex }) => ifindex === action.ifindex);
+  const there = readInterfaceLinks(place, [device]).find(
+    ({ ifindex }) => ifindex === action.ifindex,
+  );
   const mode = there?.mode ?? null;
   // Of a set that is forgotten: moving it leaves no moment without a program.
-  if (mode !== null && (action.attach === 'auto' || action.attach === mode)) return update(place, set, action.ifindex);
+  if (mode !== null && (action.attach === 'auto' || action.attach === mode))
+    return update(place, set, action.ifindex);
   takeOff(pinOf(place, action.ifindex));
   try {
     const { link, refusal } = attachAs(set, device, action.attach);
@@ -61,7 +70,12 @@ function attach(place: Place, set: LoadedSet, action: Attach): void {
     claimNamespace(set);
   } catch (error) {
     // The kernel cannot change a mode in one step: what was there comes back.
-    if (action.replaces !== null) keep(place, action.ifindex, attachXdp(set.program('cgfw_xdp'), action.ifindex, action.replaces));
+    if (action.replaces !== null)
+      keep(
+        place,
+        action.ifindex,
+        attachXdp(set.program('cgfw_xdp'), action.ifindex, action.replaces),
+      );
     throw error;
   }
 }
@@ -75,11 +89,19 @@ function keep(place: Place, ifindex: number, link: BpfLink): void {
 }
 
 /** Native where that is asked for or possible; `refusal` says why it was not. */
-function attachAs(set: LoadedSet, device: NetInterface, asked: Attach['attach']): { link: BpfLink; refusal: number } {
+function attachAs(
+  set: LoadedSet,
+  device: NetInterface,
+  asked: Attach['attach'],
+): { link: BpfLink; refusal: number } {
   const program = set.program('cgfw_xdp');
   const tryMode = (mode: XdpMode): BpfLink => {
     if (mode === 'native' && COMPOSED.has(device.kind)) {
-      throw new CgfwError('native mode would decide on the ports', { code: 'unsupported', fix: '', errno: EOPNOTSUPP });
+      throw new CgfwError('native mode would decide on the ports', {
+        code: 'unsupported',
+        fix: '',
+        errno: EOPNOTSUPP,
+      });
     }
     return attachXdp(program, device.ifindex, mode);
   };
@@ -94,7 +116,8 @@ function attachAs(set: LoadedSet, device: NetInterface, asked: Attach['attach'])
   try {
     return { link: tryMode('native'), refusal: 0 };
   } catch (error) {
-    if (!(error instanceof CgfwError) || error.errno === undefined || isHeld(error)) throw explained(error, device, 'native');
+    if (!(error instanceof CgfwError) || error.errno === undefined || isHeld(error))
+      throw explained(error, device, 'native');
     return { link: inMode('generic'), refusal: error.errno };
   }
 }
@@ -106,7 +129,12 @@ function explained(error: unknown, device: NetInterface, mode: XdpMode): unknown
   if (!(error instanceof CgfwError) || error.errno === undefined) return error;
   const { errno } = error;
   if (errnoName(errno) === 'ENODEV') {
-    return new CgfwError(`interface ${device.name} is gone`, { code: 'no-interface', fix: 'nothing: the next reconcile looks again', errno, cause: error });
+    return new CgfwError(`interface ${device.name} is gone`, {
+      code: 'no-interface',
+      fix: 'nothing: the next reconcile looks again',
+      errno,
+      cause: error,
+    });
   }
   if (isHeld(error)) {
     const fresh = listInterfaces().find(({ ifindex }) => ifindex === device.ifindex) ?? device;
@@ -128,9 +156,13 @@ function explained(error: unknown, device: NetInterface, mode: XdpMode): unknown
 }
 
 /** Why a driver refuses native mode, and what to change. */
-export function whyRefused(errno: number, { kind, mtu }: Pick<NetInterface, 'kind' | 'mtu'>): { why: string; fix: string } {
+export function whyRefused(
+  errno: number,
+  { kind, mtu }: Pick<NetInterface, 'kind' | 'mtu'>,
+): { why: string; fix: string } {
   const orGeneric = 'write attach: auto or attach: generic';
-  if (COMPOSED.has(kind)) return { why: `a ${kind} would run it on its ports`, fix: `${orGeneric}, or name the ports` };
+  if (COMPOSED.has(kind))
+    return { why: `a ${kind} would run it on its ports`, fix: `${orGeneric}, or name the ports` };
   switch (errnoName(errno)) {
     case 'EOPNOTSUPP':
       return { why: 'its driver has no native XDP', fix: orGeneric };

@@ -7,7 +7,12 @@ import type { Attachment, ProgramSet, State } from '../compile/state.js';
 import type { Action, LoadReason, Plan, Summary } from './action.js';
 import { changesBetween } from './changes.js';
 import type { Change } from './changes.js';
-import { assignInterfaces, attachInterfaces, detachInterfaces, updateInterfaces } from './interfaces.js';
+import {
+  assignInterfaces,
+  attachInterfaces,
+  detachInterfaces,
+  updateInterfaces,
+} from './interfaces.js';
 
 /**
  * The plan that turns `loaded` into `desired`. Pure; empty exactly when nothing
@@ -50,7 +55,11 @@ function loads(desired: State, loaded: State): Action[] {
     if (hooks.length === 0) return [];
     return [{ op: 'update', target: attachment.path, id: attachment.id, hooks }];
   });
-  return [...load, ...updates, ...updateInterfaces(desired, loaded, reason === null ? 'same' : 'new')];
+  return [
+    ...load,
+    ...updates,
+    ...updateInterfaces(desired, loaded, reason === null ? 'same' : 'new'),
+  ];
 }
 
 function loadReason(desired: ProgramSet, loaded: ProgramSet | null): LoadReason | null {

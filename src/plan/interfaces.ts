@@ -18,15 +18,26 @@ function policyName({ program }: State, index: number): string | null {
 }
 
 /** Links that have to move to the programs of another set: all of them when one is loaded. */
-export function updateInterfaces(desired: State, loaded: State, programs: 'new' | 'same'): InterfaceAction[] {
+export function updateInterfaces(
+  desired: State,
+  loaded: State,
+  programs: 'new' | 'same',
+): InterfaceAction[] {
   const wanted = byIfindex(desired);
   return loaded.interfaces
-    .filter(({ ifindex, isOutdated }) => programs === 'new' || (isOutdated && wanted.get(ifindex)?.isOutdated !== true))
+    .filter(
+      ({ ifindex, isOutdated }) =>
+        programs === 'new' || (isOutdated && wanted.get(ifindex)?.isOutdated !== true),
+    )
     .map((have) => ({ op: 'update', target: targetOf(have), ifindex: have.ifindex }));
 }
 
 /** Interfaces without our program, or with it in a mode that their policy does not accept. */
-export function attachInterfaces(desired: State, loaded: State, needsSwitch: boolean): InterfaceAction[] {
+export function attachInterfaces(
+  desired: State,
+  loaded: State,
+  needsSwitch: boolean,
+): InterfaceAction[] {
   const present = byIfindex(loaded);
   return desired.interfaces.flatMap((wanted): InterfaceAction[] => {
     const have = present.get(wanted.ifindex);
@@ -41,21 +52,38 @@ export function attachInterfaces(desired: State, loaded: State, needsSwitch: boo
       replaces: have?.mode ?? null,
       heldBy,
     };
-    return have === undefined && !needsSwitch ? [action, assign(desired, wanted, 'active')] : [action];
+    return have === undefined && !needsSwitch
+      ? [action, assign(desired, wanted, 'active')]
+      : [action];
   });
 }
 
 function assign(desired: State, wanted: InterfaceAttachment, slot: Slot): InterfaceAction {
   const policy = policyName(desired, wanted.policy);
-  return { op: 'assign', target: targetOf(wanted), ifindex: wanted.ifindex, index: wanted.policy, policy, slot };
+  return {
+    op: 'assign',
+    target: targetOf(wanted),
+    ifindex: wanted.ifindex,
+    index: wanted.policy,
+    policy,
+    slot,
+  };
 }
 
 /** Before a switch every attached interface is assigned aside; without one only what drifted. */
-export function assignInterfaces(desired: State, loaded: State, needsSwitch: boolean): InterfaceAction[] {
+export function assignInterfaces(
+  desired: State,
+  loaded: State,
+  needsSwitch: boolean,
+): InterfaceAction[] {
   if (needsSwitch) {
     const wanted = byIfindex(desired);
-    const leaving = loaded.interfaces.filter(({ ifindex }) => !wanted.has(ifindex)).map((have) => ({ ...have, policy: 0 }));
-    return [...desired.interfaces, ...leaving].map((attachment) => assign(desired, attachment, 'idle'));
+    const leaving = loaded.interfaces
+      .filter(({ ifindex }) => !wanted.has(ifindex))
+      .map((have) => ({ ...have, policy: 0 }));
+    return [...desired.interfaces, ...leaving].map((attachment) =>
+      assign(desired, attachment, 'idle'),
+    );
   }
   const present = byIfindex(loaded);
   return desired.interfaces

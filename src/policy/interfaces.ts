@@ -22,12 +22,18 @@ export interface PlacedInterfacePolicy {
 /** The document's policies of interfaces; their names are unique among themselves. */
 export function resolveInterfaces(scope: Scope): readonly PlacedInterfacePolicy[] {
   const taken = new Map<string, number>();
-  const placed = itemsOf(child(scope.tree.root, 'interfaces')).map((node) => resolveOne(scope, node, taken));
+  const placed = itemsOf(child(scope.tree.root, 'interfaces')).map((node) =>
+    resolveOne(scope, node, taken),
+  );
   warnOfShadowedSelectors(placed, scope.report);
   return placed;
 }
 
-function resolveOne(scope: Scope, node: TreeNode, taken: Map<string, number>): PlacedInterfacePolicy {
+function resolveOne(
+  scope: Scope,
+  node: TreeNode,
+  taken: Map<string, number>,
+): PlacedInterfacePolicy {
   const name = textOf(child(node, 'name')) ?? '';
   checkName(scope, child(node, 'name'), taken);
   const selectors = readNames(child(node, 'interfaces'), scope.report);
@@ -87,6 +93,11 @@ function troubleWith(text: string): string | undefined {
 }
 
 /** Finds the policy of interfaces that owns an interface, by index: the first that names it, or -1. */
-export function interfaceOwner(policies: readonly { readonly interfaces: readonly string[] }[], name: string): number {
-  return policies.findIndex(({ interfaces }) => interfaces.some((selector) => matchesComponent(selector, name)));
+export function interfaceOwner(
+  policies: readonly { readonly interfaces: readonly string[] }[],
+  name: string,
+): number {
+  return policies.findIndex(({ interfaces }) =>
+    interfaces.some((selector) => matchesComponent(selector, name)),
+  );
 }

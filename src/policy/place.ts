@@ -63,7 +63,8 @@ export function exampleOf(path: readonly string[]): string | undefined {
     return 'version: 1 and policies: [{name: web, cgroups: [system.slice/nginx.service]}]';
   if (path.length === 2 && path[0] === 'sets') return `${path[1]}: [10.0.0.0/8, "fd00::/8"]`;
   if (path.length === 2 && path[0] === 'services') return `${path[1]}: [80/tcp, 443/tcp]`;
-  if (path.length === 3 && isItem(path) && !isPolicyList(path[0])) return exampleOf(path.slice(0, 2));
+  if (path.length === 3 && isItem(path) && !isPolicyList(path[0]))
+    return exampleOf(path.slice(0, 2));
   const { key, depth } = lastKey(path);
   const example = EXAMPLES[`${ownerOf(path.slice(0, depth))}.${key}`];
   return example === undefined ? undefined : `${key}: ${example}`;

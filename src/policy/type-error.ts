@@ -34,8 +34,7 @@ function typeFix({ path, node }: Place, types: readonly string[]): string {
   if (node.kind === 'scalar' && key === 'guard') return writeExample(path);
   const isList = types.includes('array') && node.kind === 'scalar' && !types.includes('string');
   const isOfMaps = (path.length === 1 && isPolicyList(key)) || key === 'rules';
-  if (isList && !types.includes('object') && !isOfMaps)
-    return `write ${key}: [${node.source}]`;
+  if (isList && !types.includes('object') && !isOfMaps) return `write ${key}: [${node.source}]`;
   if (isList && path.length === 2) return `write ${key}: [${node.source}]`;
   const isColon =
     node.kind === 'map' &&
@@ -63,7 +62,8 @@ function isAddress(path: readonly string[]): boolean {
 
 /** How to put an empty list right. */
 export function emptyFix({ path }: Place): string {
-  if (path[0] === 'interfaces' && path.length === 1) return 'write a policy of interfaces, or remove the key';
+  if (path[0] === 'interfaces' && path.length === 1)
+    return 'write a policy of interfaces, or remove the key';
   if (path.length === 1) return 'write a policy, or run cgfw down to remove what is in force';
   return path.at(-1) === 'ports'
     ? 'remove the key to mean everything, or name ports'

@@ -30,15 +30,28 @@ export interface StatusInterfacePolicy {
 export type Refusals = ReadonlyMap<number, string>;
 
 /** Every interface that a policy is about, sorted by name. */
-export function statusInterfaces(names: Names, loaded: State, wanted: State, refusals: Refusals): StatusInterface[] {
+export function statusInterfaces(
+  names: Names,
+  loaded: State,
+  wanted: State,
+  refusals: Refusals,
+): StatusInterface[] {
   const present = new Map(loaded.interfaces.map((attachment) => [attachment.ifindex, attachment]));
   return names.interfaces
     .flatMap(({ name: policy, interfaces: selectors }, index) => {
-      const own = wanted.interfaces.filter((one) => one.policy === interfacePolicyIndex(names, index));
+      const own = wanted.interfaces.filter(
+        (one) => one.policy === interfacePolicyIndex(names, index),
+      );
       const here = own.map((one) => describe(policy, one, present.get(one.ifindex), refusals));
       const waiting = selectors
         .filter((selector) => !own.some(({ name }) => matchesComponent(selector, name)))
-        .map((name): StatusInterface => ({ name, ifindex: null, policy, mode: null, state: 'waiting' }));
+        .map((name): StatusInterface => ({
+          name,
+          ifindex: null,
+          policy,
+          mode: null,
+          state: 'waiting',
+        }));
       return [...here, ...waiting];
     })
     .sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -53,11 +66,13 @@ function describe(
   const { name, ifindex, heldBy, attach } = wanted;
   const isAttached = have !== undefined && have.policy === wanted.policy;
   if (isAttached) {
-    const refusal = attach === 'auto' && have.mode === 'generic' ? refusals.get(ifindex) : undefined;
+    const refusal =
+      attach === 'auto' && have.mode === 'generic' ? refusals.get(ifindex) : undefined;
     const reason = refusal === undefined ? {} : { reason: `not native: ${refusal}` };
     return { name, ifindex, policy, mode: have.mode, state: 'attached', ...reason };
   }
-  if (heldBy !== null) return { name, ifindex, policy, mode: null, state: 'conflict', reason: `held by ${heldBy}` };
+  if (heldBy !== null)
+    return { name, ifindex, policy, mode: null, state: 'conflict', reason: `held by ${heldBy}` };
   return { name, ifindex, policy, mode: null, state: 'detached' };
 }
 
@@ -71,9 +86,14 @@ export function statusInterfacePolicies(names: Names, counts: Counts): StatusInt
 }
 
 /** For people. */
-export function renderInterfaces(policy: StatusInterfacePolicy, interfaces: readonly StatusInterface[]): string[] {
+export function renderInterfaces(
+  policy: StatusInterfacePolicy,
+  interfaces: readonly StatusInterface[],
+): string[] {
   const lines = [`interface policy ${policy.name} (attach: ${policy.attach})`];
-  for (const { name, mode, state, reason } of interfaces.filter((one) => one.policy === policy.name)) {
+  for (const { name, mode, state, reason } of interfaces.filter(
+    (one) => one.policy === policy.name,
+  )) {
     const how = mode === null ? '' : ` (${mode})`;
     lines.push(`  ${state.padEnd(8)}  ${name}${how}${reason === undefined ? '' : `: ${reason}`}`);
   }

@@ -17,7 +17,8 @@ export type Counts = ReadonlyMap<number, { readonly packets: number; readonly by
 
 /** The rules of one policy (RuleName.policy); what is not written in the file only once it has counted. */
 export function statusRules({ rules }: Names, policy: number, counts: Counts): StatusRule[] {
-  const countOf = ({ counter }: RuleName): { packets: number; bytes: number } => counts.get(counter) ?? { packets: 0, bytes: 0 };
+  const countOf = ({ counter }: RuleName): { packets: number; bytes: number } =>
+    counts.get(counter) ?? { packets: 0, bytes: 0 };
   return rules
     .filter((rule) => rule.policy === policy)
     .filter((rule) => rule.kind === 'rule' || rule.kind === 'default' || countOf(rule).packets > 0)

@@ -3,8 +3,13 @@
 import fc from 'fast-check';
 import { POINT_ICMP, POINT_ICMPV6, POINT_PROTO, POINT_UDP, POINTS } from '../../src/abi/points.js';
 import { mergeRanges, type AddressRanges } from '../../src/base/ranges.js';
-import type { AddressList, CgroupPolicy,
-  InterfacePolicy, Direction, Policy } from '../../src/policy/policy.js';
+import type {
+  AddressList,
+  CgroupPolicy,
+  InterfacePolicy,
+  Direction,
+  Policy,
+} from '../../src/policy/policy.js';
 import type { Packet } from './reference.js';
 
 /** One range of either family: first and last, most significant word first. */
@@ -201,7 +206,10 @@ export function arbitraryPolicy(maxRules = 12): fc.Arbitrary<Policy> {
     });
     const ofInterface: fc.Arbitrary<Omit<InterfacePolicy, 'name'>> = fc.record({
       line: fc.constant(1),
-      interfaces: fc.uniqueArray(fc.constantFrom('eth0', 'eth1', 'veth*', '*'), { minLength: 1, maxLength: 2 }),
+      interfaces: fc.uniqueArray(fc.constantFrom('eth0', 'eth1', 'veth*', '*'), {
+        minLength: 1,
+        maxLength: 2,
+      }),
       attach: fc.constantFrom('auto', 'native', 'generic'),
       log,
       ingress: arbitraryDirection(lists.length, maxRules, fc.constantFrom('allow', 'drop')),

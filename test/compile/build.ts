@@ -67,5 +67,12 @@ export function cgroupPolicy(name: string, more: Partial<CgroupPolicy> = {}): Cg
 }
 
 export function policyOf(lists: readonly AddressList[], policies: readonly CgroupPolicy[]): Policy {
-  return { text: 'version: 1\n', origin: '/etc/cgfw/policy.yaml', hash: 'f00d', lists, policies, interfaces: [] };
+  return {
+    text: 'version: 1\n',
+    origin: '/etc/cgfw/policy.yaml',
+    hash: 'f00d',
+    lists,
+    policies,
+    interfaces: [],
+  };
 }

@@ -17,7 +17,9 @@ const FOREIGN = join(PACKAGE_ROOT, 'build/test-bpf/xdp_pass.bpf.o');
 const PATH = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
 const DENY = '{default: allow, rules: [{action: drop, from: 10.9.0.2, ports: [9/udp]}]}';
 const ends = { source: THERE.v4, destination: HERE.v4 };
-const DENIED = asText(frame(ETHER.ipv4, ipv4({ ...ends, protocol: 17, payload: udp(ends, { from: 1, to: 9 }) })));
+const DENIED = asText(
+  frame(ETHER.ipv4, ipv4({ ...ends, protocol: 17, payload: udp(ends, { from: 1, to: 9 }) })),
+);
 
 function deviceOf(name: string): NetInterface | undefined {
   return listInterfaces().find((device) => device.name === name);
@@ -39,12 +41,20 @@ t.test('auto takes native mode where the driver has it, else generic, and says w
   const { box } = setUp(t);
   await box.apply(edge('{default: allow}', { interfaces: '[wire, lo]' }));
   t.match((await statusOf(box)).interfaces, [
-    { name: 'lo', mode: 'generic', state: 'attached', reason: 'not native: its driver has no native XDP' },
+    {
+      name: 'lo',
+      mode: 'generic',
+      state: 'attached',
+      reason: 'not native: its driver has no native XDP',
+    },
     { name: 'wire', mode: 'native', state: 'attached' },
   ]);
   const { code, stdout } = await box.cgfw('status', box.policyFile);
   t.equal(code, 0);
-  t.match(stdout, 'interface policy edge (attach: auto)\n  attached  lo (generic): not native: its driver has no native XDP');
+  t.match(
+    stdout,
+    'interface policy edge (attach: auto)\n  attached  lo (generic): not native: its driver has no native XDP',
+  );
   t.match(stdout, /\n {2}attached {2}wire \(native\)\n/);
 });
 
@@ -53,7 +63,10 @@ t.test('native where the driver has it not is an error that says what to change'
   box.write(edge('{default: allow}', { interfaces: '[wire, lo]', attach: 'native' }));
   const { code, stderr } = await box.cgfw('apply', box.policyFile);
   t.equal(code, 2);
-  t.match(stderr, 'interface lo takes no program in native mode: its driver has no native XDP\n  fix: write attach: auto or attach: generic');
+  t.match(
+    stderr,
+    'interface lo takes no program in native mode: its driver has no native XDP\n  fix: write attach: auto or attach: generic',
+  );
   t.match((await statusOf(box)).interfaces, [
     { name: 'lo', mode: null, state: 'detached' },
     { name: 'wire', mode: 'native', state: 'attached' },
@@ -66,14 +79,22 @@ t.test('another mode replaces the program, and comes back as it was when that fa
   for (const attach of ['native', 'generic', 'auto', 'native']) {
     await box.apply(edge(DENY, { attach }));
     const expected = attach === 'auto' ? 'generic' : attach;
-    t.match((await statusOf(box)).interfaces, [{ mode: expected }], `${attach}: auto keeps what there is`);
+    t.match(
+      (await statusOf(box)).interfaces,
+      [{ mode: expected }],
+      `${attach}: auto keeps what there is`,
+    );
     await sender.do('send', DENIED);
   }
   t.same(await countsOf(box), { '0': 4 }, 'one rule all the time, counted on');
   await box.apply(edge(DENY, { interfaces: '[lo]', attach: 'generic' }));
   box.write(edge(DENY, { interfaces: '[lo]', attach: 'native' }));
   t.equal((await box.cgfw('apply', box.policyFile)).code, 2);
-  t.match((await statusOf(box)).interfaces, [{ name: 'lo', mode: 'generic', state: 'attached' }], 'not left open');
+  t.match(
+    (await statusOf(box)).interfaces,
+    [{ name: 'lo', mode: 'generic', state: 'attached' }],
+    'not left open',
+  );
 });
 
 t.test('frames of 9,000 bytes are decided natively', async (t) => {
@@ -114,13 +135,25 @@ t.test('a program of somebody else is named and left alone', async (t) => {
     box.write(edge(DENY));
     const diff = await box.cgfw('diff', box.policyFile);
     t.equal(diff.code, 1);
-    t.match(diff.stdout, `policy edge: auto; in the way: ${holder}`, `${how} to ${name} in ${mode} mode: diff`);
+    t.match(
+      diff.stdout,
+      `policy edge: auto; in the way: ${holder}`,
+      `${how} to ${name} in ${mode} mode: diff`,
+    );
     const apply = await box.cgfw('apply', box.policyFile);
     t.equal(apply.code, 2);
-    t.match(apply.stderr, `interface wire is held by ${holder}\n  fix: it is not ours to remove`, 'apply');
+    t.match(
+      apply.stderr,
+      `interface wire is held by ${holder}\n  fix: it is not ours to remove`,
+      'apply',
+    );
     const status = await statusOf(box);
     t.equal(status.asDeclared, false);
-    t.match(status.interfaces, [{ name: 'wire', mode: null, state: 'conflict', reason: `held by ${holder}` }], 'status');
+    t.match(
+      status.interfaces,
+      [{ name: 'wire', mode: null, state: 'conflict', reason: `held by ${holder}` }],
+      'status',
+    );
     t.equal(deviceOf('wire')?.[mode], id, 'never replaced');
     await box.cgfw('down');
     t.equal(deviceOf('wire')?.[mode], id, 'nor taken down');
@@ -129,7 +162,11 @@ t.test('a program of somebody else is named and left alone', async (t) => {
     link?.detach();
     link?.close();
     await box.apply(edge(DENY));
-    t.match((await statusOf(box)).interfaces, [{ mode: 'native', state: 'attached' }], 'and when it is gone we are there');
+    t.match(
+      (await statusOf(box)).interfaces,
+      [{ mode: 'native', state: 'attached' }],
+      'and when it is gone we are there',
+    );
     await box.cgfw('down');
   }
 });
@@ -140,7 +177,11 @@ t.test('an interface that is renamed keeps its program only if it is still selec
   await box.apply(text);
   const links = linksOf(box);
   wire.inside.ip('link', 'set', 'wire', 'name', 'wire9');
-  t.match((await statusOf(box)).interfaces, [{ name: 'wire9', state: 'attached' }], 'the same link under another name');
+  t.match(
+    (await statusOf(box)).interfaces,
+    [{ name: 'wire9', state: 'attached' }],
+    'the same link under another name',
+  );
   t.equal((await box.cgfw('diff', box.policyFile)).code, 0, 'in step');
   t.same(linksOf(box), links);
   wire.inside.ip('link', 'set', 'wire9', 'name', 'other');
@@ -151,25 +192,28 @@ t.test('an interface that is renamed keeps its program only if it is still selec
   t.match((await statusOf(box)).interfaces, [{ name: 'wire*', ifindex: null, state: 'waiting' }]);
 });
 
-t.test('an interface that is deleted and made anew is attached anew, and its old pin is swept', async (t) => {
-  const { box, wire } = setUp(t);
-  await box.apply(edge(DENY));
-  const [old = ''] = linksOf(box);
-  wire.inside.ip('link', 'del', 'wire');
-  t.match((await statusOf(box)).interfaces, [{ name: 'wire', ifindex: null, state: 'waiting' }]);
-  wire.connect();
-  const diff = await box.json('diff', box.policyFile);
-  t.match(diff['actions'], [
-    { op: 'attach', target: 'interface wire', policy: 'edge' },
-    { op: 'assign', target: 'interface wire', slot: 'active' },
-    { op: 'sweep', target: `links/${old}` },
-  ]);
-  await box.apply(edge(DENY));
-  t.same(linksOf(box), [`if-${String(deviceOf('wire')?.ifindex)}`]);
-  const sender = await wire.sender(box);
-  await sender.do('send', DENIED);
-  t.same(await countsOf(box), { '0': 1 });
-});
+t.test(
+  'an interface that is deleted and made anew is attached anew, and its old pin is swept',
+  async (t) => {
+    const { box, wire } = setUp(t);
+    await box.apply(edge(DENY));
+    const [old = ''] = linksOf(box);
+    wire.inside.ip('link', 'del', 'wire');
+    t.match((await statusOf(box)).interfaces, [{ name: 'wire', ifindex: null, state: 'waiting' }]);
+    wire.connect();
+    const diff = await box.json('diff', box.policyFile);
+    t.match(diff['actions'], [
+      { op: 'attach', target: 'interface wire', policy: 'edge' },
+      { op: 'assign', target: 'interface wire', slot: 'active' },
+      { op: 'sweep', target: `links/${old}` },
+    ]);
+    await box.apply(edge(DENY));
+    t.same(linksOf(box), [`if-${String(deviceOf('wire')?.ifindex)}`]);
+    const sender = await wire.sender(box);
+    await sender.do('send', DENIED);
+    t.same(await countsOf(box), { '0': 1 });
+  },
+);
 
 t.test('an interface that has left the namespace is no longer ours', async (t) => {
   const { box, wire } = setUp(t);
@@ -190,7 +234,11 @@ t.test('whoever looks from another namespace takes nothing away', async (t) => {
   for (const verb of ['status', 'diff', 'apply']) {
     const { code, stderr } = await box.cgfw(verb, box.policyFile);
     t.equal(code, 2, verb);
-    t.match(stderr, 'the interfaces of the loaded policy are those of another network namespace', verb);
+    t.match(
+      stderr,
+      'the interfaces of the loaded policy are those of another network namespace',
+      verb,
+    );
   }
   t.same(linksOf(box), links);
   wire.enter('inside');
@@ -227,9 +275,18 @@ t.test('explain asks the loaded classifier, or a file', async (t) => {
       });
     }
   }
-  t.match(await box.cgfw('explain', '--interface', 'lo', 'ingress', 'udp', '10.9.0.2:9'), { code: 0, stdout: /no policy is about interface lo/ });
-  t.match(await box.cgfw('explain', '--interface', 'wire', 'egress', 'udp', '10.9.0.2:9'), { code: 2, stderr: /say nothing about egress/ });
-  t.match(await box.cgfw('explain', '--interface', 'none0', 'ingress', 'udp', '10.9.0.2:9'), { code: 2, stderr: /no interface none0/ });
+  t.match(await box.cgfw('explain', '--interface', 'lo', 'ingress', 'udp', '10.9.0.2:9'), {
+    code: 0,
+    stdout: /no policy is about interface lo/,
+  });
+  t.match(await box.cgfw('explain', '--interface', 'wire', 'egress', 'udp', '10.9.0.2:9'), {
+    code: 2,
+    stderr: /say nothing about egress/,
+  });
+  t.match(await box.cgfw('explain', '--interface', 'none0', 'ingress', 'udp', '10.9.0.2:9'), {
+    code: 2,
+    stderr: /no interface none0/,
+  });
 });
 
 t.test('the first policy that names an interface owns it', async (t) => {

@@ -11,7 +11,12 @@ interface Session {
   readonly clientPort: number;
 }
 
-async function connect(box: Sandbox, wire: Wire, name: string, family: 'v4' | 'v6'): Promise<Session> {
+async function connect(
+  box: Sandbox,
+  wire: Wire,
+  name: string,
+  family: 'v4' | 'v6',
+): Promise<Session> {
   const server = wire.local(box);
   const kind = family === 'v4' ? 'AF_INET' : 'AF_INET6';
   const listener = await server.socket(kind);
@@ -29,35 +34,46 @@ const text = (address: string, port: number): string =>
   address.includes(':') ? `[${address}]:${String(port)}` : `${address}:${String(port)}`;
 
 for (const family of ['v4', 'v6'] as const) {
-  t.test(`a connection that an SSH server holds is not dropped by accident (${family})`, async (t) => {
-    const box = new Sandbox();
-    const wire = new Wire();
-    t.teardown(async () => {
-      await box.close();
-      wire.close();
-    });
-    const { port, clientPort } = await connect(box, wire, 'sshd-session', family);
-    await box.apply(edge('{default: allow}'));
-    box.write(edge('{default: drop}'));
-    const ends = `${text(THERE[family], clientPort)} -> ${text(HERE[family], port)}`;
-    const said = `this policy would drop an established SSH connection: ${ends} on wire by edge ingress#default (line 6)`;
+  t.test(
+    `a connection that an SSH server holds is not dropped by accident (${family})`,
+    async (t) => {
+      const box = new Sandbox();
+      const wire = new Wire();
+      t.teardown(async () => {
+        await box.close();
+        wire.close();
+      });
+      const { port, clientPort } = await connect(box, wire, 'sshd-session', family);
+      await box.apply(edge('{default: allow}'));
+      box.write(edge('{default: drop}'));
+      const ends = `${text(THERE[family], clientPort)} -> ${text(HERE[family], port)}`;
+      const said = `this policy would drop an established SSH connection: ${ends} on wire by edge ingress#default (line 6)`;
 
-    const diff = await box.cgfw('diff', box.policyFile);
-    t.equal(diff.code, 1);
-    t.match(diff.stderr, `warning[lockout]: ${said}`);
-    const apply = await box.cgfw('apply', box.policyFile);
-    t.equal(apply.code, 2);
-    t.match(apply.stderr, `cgfw: ${said}\n  fix: allow it above: {action: allow, from: `);
-    t.match((await statusOf(box)).interfacePolicies, [{ rules: [{ name: 'default', action: 'allow' }] }], 'the old one stays');
+      const diff = await box.cgfw('diff', box.policyFile);
+      t.equal(diff.code, 1);
+      t.match(diff.stderr, `warning[lockout]: ${said}`);
+      const apply = await box.cgfw('apply', box.policyFile);
+      t.equal(apply.code, 2);
+      t.match(apply.stderr, `cgfw: ${said}\n  fix: allow it above: {action: allow, from: `);
+      t.match(
+        (await statusOf(box)).interfacePolicies,
+        [{ rules: [{ name: 'default', action: 'allow' }] }],
+        'the old one stays',
+      );
 
-    const from = family === 'v4' ? THERE.v4 : `"${THERE.v6}"`;
-    await box.apply(edge(`{default: drop, rules: [{action: allow, from: ${from}, ports: [${String(port)}/tcp]}]}`));
-    box.write(edge('{default: drop}'));
-    t.equal((await box.cgfw('apply', box.policyFile)).code, 2);
-    t.equal((await box.cgfw('apply', box.policyFile, '--force')).code, 0, 'unless it is meant');
-    await box.apply(edge('{default: drop, rules: [{action: drop, from: 198.51.100.1}]}'));
-    t.pass('what is dropped already is no news');
-  });
+      const from = family === 'v4' ? THERE.v4 : `"${THERE.v6}"`;
+      await box.apply(
+        edge(
+          `{default: drop, rules: [{action: allow, from: ${from}, ports: [${String(port)}/tcp]}]}`,
+        ),
+      );
+      box.write(edge('{default: drop}'));
+      t.equal((await box.cgfw('apply', box.policyFile)).code, 2);
+      t.equal((await box.cgfw('apply', box.policyFile, '--force')).code, 0, 'unless it is meant');
+      await box.apply(edge('{default: drop, rules: [{action: drop, from: 198.51.100.1}]}'));
+      t.pass('what is dropped already is no news');
+    },
+  );
 }
 
 t.test('a connection that no SSH server holds may be dropped', async (t) => {
@@ -75,7 +91,11 @@ t.test('a connection that no SSH server holds may be dropped', async (t) => {
   t.equal(code, 2, 'but the one over which the command is run may not');
   t.match(stderr, 'would drop an established SSH connection');
   box.env['SSH_CONNECTION'] = `${THERE.v4} 1 ${HERE.v4} ${String(port)}`;
-  t.equal((await box.cgfw('apply', box.policyFile)).code, 0, 'and one that is over counts for nothing');
+  t.equal(
+    (await box.cgfw('apply', box.policyFile)).code,
+    0,
+    'and one that is over counts for nothing',
+  );
 });
 
 t.test('an interface that does not carry the connection is of no concern', async (t) => {

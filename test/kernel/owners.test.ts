@@ -38,7 +38,10 @@ t.test('a cgroup that comes back under a policy', async (t) => {
     const loaded = readState(place, cgroups);
     const counters = new Map(loaded.program?.names.rules.map((rule) => [rule.key, rule.counter]));
     const program = compile(next, counters);
-    const { actions } = diff(desire(program, { interfaces: [], cgroups, build: buildOf(place) }, loaded), loaded);
+    const { actions } = diff(
+      desire(program, { interfaces: [], cgroups, build: buildOf(place) }, loaded),
+      loaded,
+    );
     await applyActions(place, {
       actions,
       program,

@@ -31,7 +31,11 @@ export class Wire {
       netns.sysctl('net/ipv6/conf/default/addr_gen_mode', '1');
       netns.sysctl('net/ipv6/conf/default/mldv2_unsolicited_report_interval', '0');
     }
-    this.inside.join(this.outside, [`${HERE.v4}/24`, `${HERE.v6}/64`], [`${THERE.v4}/24`, `${THERE.v6}/64`]);
+    this.inside.join(
+      this.outside,
+      [`${HERE.v4}/24`, `${HERE.v6}/64`],
+      [`${THERE.v4}/24`, `${THERE.v6}/64`],
+    );
   }
 
   /** A socket at the far end that sends frames as they are. */
@@ -67,7 +71,9 @@ export class Wire {
 export async function countsOf(box: Sandbox, policy = 'edge'): Promise<Record<string, number>> {
   const status = (await box.json('status', box.policyFile)) as unknown as InterfaceStatus;
   const rules = status.interfacePolicies.find(({ name }) => name === policy)?.rules ?? [];
-  return Object.fromEntries(rules.filter(({ packets }) => packets > 0).map(({ name, packets }) => [name, packets]));
+  return Object.fromEntries(
+    rules.filter(({ packets }) => packets > 0).map(({ name, packets }) => [name, packets]),
+  );
 }
 
 export interface InterfaceStatus {
@@ -82,7 +88,11 @@ export interface InterfaceStatus {
   }[];
   readonly interfacePolicies: readonly {
     readonly name: string;
-    readonly rules: readonly { readonly name: string; readonly packets: number; readonly bytes: number }[];
+    readonly rules: readonly {
+      readonly name: string;
+      readonly packets: number;
+      readonly bytes: number;
+    }[];
   }[];
   readonly frames: { readonly notIp: number };
   readonly faults: Readonly<Record<string, number>>;
@@ -93,7 +103,10 @@ export async function statusOf(box: Sandbox): Promise<InterfaceStatus> {
 }
 
 /** One policy, called edge, for `wire` unless something else is said. */
-export function edge(ingress: string, more: { readonly interfaces?: string; readonly attach?: string } = {}): string {
+export function edge(
+  ingress: string,
+  more: { readonly interfaces?: string; readonly attach?: string } = {},
+): string {
   return `version: 1
 interfaces:
   - name: edge

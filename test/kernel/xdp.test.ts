@@ -3,7 +3,17 @@
 import t from 'tap';
 import { ETHER, frame } from './frames.js';
 import type { Ends } from './packets.js';
-import { asText, extension, fragmentHeader, ipv4, ipv6, routingHeader, SYN, tcp, udp } from './packets.js';
+import {
+  asText,
+  extension,
+  fragmentHeader,
+  ipv4,
+  ipv6,
+  routingHeader,
+  SYN,
+  tcp,
+  udp,
+} from './packets.js';
 import { Sandbox, until } from './sandbox.js';
 import { countsOf, edge, HERE, statusOf, THERE, Wire } from './wire.js';
 
@@ -14,14 +24,23 @@ const OTHER6 = { source: 'fd00:9::77', destination: HERE.v6 };
 const PORTS = { from: 4000, to: 9 };
 const CLOSED = { from: 4000, to: 23 };
 
-const tcp4 = (ends: Ends = V4, ports = PORTS): number[] => ipv4({ ...ends, protocol: 6, payload: tcp(ends, ports, SYN) });
-const udp4 = (ends: Ends = V4, ports = PORTS): number[] => ipv4({ ...ends, protocol: 17, payload: udp(ends, ports) });
-const udp6 = (ends: Ends = V6, ports = PORTS): number[] => ipv6({ ...ends, next: 17, payload: udp(ends, ports) });
+const tcp4 = (ends: Ends = V4, ports = PORTS): number[] =>
+  ipv4({ ...ends, protocol: 6, payload: tcp(ends, ports, SYN) });
+const udp4 = (ends: Ends = V4, ports = PORTS): number[] =>
+  ipv4({ ...ends, protocol: 17, payload: udp(ends, ports) });
+const udp6 = (ends: Ends = V6, ports = PORTS): number[] =>
+  ipv6({ ...ends, next: 17, payload: udp(ends, ports) });
 const later4 = ipv4({ ...V4, protocol: 17, fragment: 5, payload: [1, 2, 3, 4, 5, 6, 7, 8] });
-const later6 = ipv6({ ...V6, next: 44, payload: [...fragmentHeader(17, 5), 1, 2, 3, 4, 5, 6, 7, 8] });
+const later6 = ipv6({
+  ...V6,
+  next: 44,
+  payload: [...fragmentHeader(17, 5), 1, 2, 3, 4, 5, 6, 7, 8],
+});
 const first6 = ipv6({ ...V6, next: 44, payload: [...fragmentHeader(17, 0), ...udp(V6, CLOSED)] });
 const behind = (headers: number): number[] => {
-  const all = Array.from({ length: headers }, (_, i) => extension(i === headers - 1 ? 17 : 60)).flat();
+  const all = Array.from({ length: headers }, (_, i) =>
+    extension(i === headers - 1 ? 17 : 60),
+  ).flat();
   return ipv6({ ...V6, next: 60, payload: [...all, ...udp(V6, CLOSED)] });
 };
 
@@ -47,11 +66,21 @@ const CASES: readonly (readonly [what: string, rule: string, bytes: readonly num
   ['two tags', 'port', frame(ETHER.ipv4, udp4(V4, CLOSED), [7, 8])],
   ['two tags, IPv6', 'nine', frame(ETHER.ipv6, udp6(), [7, 8])],
   ['three tags are not looked behind', 'unparsable', frame(ETHER.ipv4, udp4(), [7, 8, 9])],
-  ['IPv4 options', 'port', frame(ETHER.ipv4, ipv4({ ...V4, protocol: 17, options: [1, 1, 1, 1], payload: udp(V4, CLOSED) }))],
+  [
+    'IPv4 options',
+    'port',
+    frame(
+      ETHER.ipv4,
+      ipv4({ ...V4, protocol: 17, options: [1, 1, 1, 1], payload: udp(V4, CLOSED) }),
+    ),
+  ],
   [
     'a source route that goes on',
     'unparsable',
-    frame(ETHER.ipv4, ipv4({ ...V4, protocol: 17, options: [131, 7, 4, 10, 0, 0, 1], payload: udp(V4, CLOSED) })),
+    frame(
+      ETHER.ipv4,
+      ipv4({ ...V4, protocol: 17, options: [131, 7, 4, 10, 0, 0, 1], payload: udp(V4, CLOSED) }),
+    ),
   ],
   ['an extension header', 'port', frame(ETHER.ipv6, behind(1))],
   ['eight extension headers', 'port', frame(ETHER.ipv6, behind(8))],
@@ -60,20 +89,39 @@ const CASES: readonly (readonly [what: string, rule: string, bytes: readonly num
   [
     'a routing header with segments left',
     'unparsable',
-    frame(ETHER.ipv6, ipv6({ ...V6, next: 43, payload: [...routingHeader(17, 1, HERE.v6), ...udp(V6, PORTS)] })),
+    frame(
+      ETHER.ipv6,
+      ipv6({ ...V6, next: 43, payload: [...routingHeader(17, 1, HERE.v6), ...udp(V6, PORTS)] }),
+    ),
   ],
   ['the first fragment shows its port', 'port', frame(ETHER.ipv6, first6)],
   ['a later fragment, where a port decides', 'unparsable', frame(ETHER.ipv4, later4)],
   ['a later fragment over IPv6', 'unparsable', frame(ETHER.ipv6, later6)],
-  ['a later fragment of an address', 'address', frame(ETHER.ipv4, ipv4({ ...OTHER4, protocol: 17, fragment: 5, payload: [1] }))],
+  [
+    'a later fragment of an address',
+    'address',
+    frame(ETHER.ipv4, ipv4({ ...OTHER4, protocol: 17, fragment: 5, payload: [1] })),
+  ],
   ['a cut IPv4 header', 'unparsable', frame(ETHER.ipv4, udp4().slice(0, 12))],
   ['a cut UDP header', 'unparsable', frame(ETHER.ipv4, udp4().slice(0, 22))],
   ['a cut TCP header', 'unparsable', frame(ETHER.ipv4, tcp4().slice(0, 30))],
   ['a cut IPv6 header', 'unparsable', frame(ETHER.ipv6, udp6().slice(0, 30))],
   ['a cut tag', 'unparsable', frame(ETHER.vlan, [0])],
-  ['a lie about the version', 'unparsable', frame(ETHER.ipv4, ipv4({ ...V4, protocol: 17, version: 6, payload: udp(V4, PORTS) }))],
-  ['ICMP', 'default', frame(ETHER.ipv4, ipv4({ ...V4, protocol: 1, payload: [13, 0, 0, 0, 0, 0, 0, 0] }))],
-  ['a protocol without ports', 'default', frame(ETHER.ipv4, ipv4({ ...V4, protocol: 47, payload: [0, 0, 0, 0] }))],
+  [
+    'a lie about the version',
+    'unparsable',
+    frame(ETHER.ipv4, ipv4({ ...V4, protocol: 17, version: 6, payload: udp(V4, PORTS) })),
+  ],
+  [
+    'ICMP',
+    'default',
+    frame(ETHER.ipv4, ipv4({ ...V4, protocol: 1, payload: [13, 0, 0, 0, 0, 0, 0, 0] })),
+  ],
+  [
+    'a protocol without ports',
+    'default',
+    frame(ETHER.ipv4, ipv4({ ...V4, protocol: 47, payload: [0, 0, 0, 0] })),
+  ],
 ];
 
 for (const attach of ['native', 'generic']) {
@@ -87,16 +135,21 @@ for (const attach of ['native', 'generic']) {
       });
       const sender = await wire.sender(box);
       await box.apply(edge(`\n      default: ${fallback}${RULES}`, { attach }));
-      t.match((await statusOf(box)).interfaces, [{ name: 'wire', policy: 'edge', mode: attach, state: 'attached' }]);
+      t.match((await statusOf(box)).interfaces, [
+        { name: 'wire', policy: 'edge', mode: attach, state: 'attached' },
+      ]);
       let before = await countsOf(box);
       for (const [what, rule, bytes] of CASES) {
         const { faults } = await statusOf(box);
         await sender.do('send', asText(bytes));
         const after = await countsOf(box);
-        const changed = Object.keys({ ...before, ...after }).filter((name) => after[name] !== before[name]);
+        const changed = Object.keys({ ...before, ...after }).filter(
+          (name) => after[name] !== before[name],
+        );
         t.same(changed, [rule], what);
         t.equal((after[rule] ?? 0) - (before[rule] ?? 0), 1, `${what}: once`);
-        const unparsable = ((await statusOf(box)).faults['unparsable'] ?? 0) - (faults['unparsable'] ?? 0);
+        const unparsable =
+          ((await statusOf(box)).faults['unparsable'] ?? 0) - (faults['unparsable'] ?? 0);
         t.equal(unparsable, rule === 'unparsable' ? 1 : 0, `${what}: counted as unreadable or not`);
         before = after;
       }
@@ -122,13 +175,24 @@ t.test('what is allowed arrives, what is denied does not', async (t) => {
     const port = await server.port();
     const client = await outside.socket(family, 'SOCK_DGRAM');
     for (const attach of ['native', 'generic']) {
-      const deny = edge(`{default: allow, rules: [{action: drop, from: any, ports: [${String(port)}/udp]}]}`, { attach });
+      const deny = edge(
+        `{default: allow, rules: [{action: drop, from: any, ports: [${String(port)}/udp]}]}`,
+        { attach },
+      );
       await box.apply(deny);
       await client.do('sendto', { bytes: 'dropped' }, [here, port]);
       t.equal((await countsOf(box))['0'], 1, `${family} ${attach}: dropped and counted`);
-      await box.apply(edge('{default: drop, rules: [{action: allow, from: any, ports: [udp, icmpv6]}]}', { attach }));
+      await box.apply(
+        edge('{default: drop, rules: [{action: allow, from: any, ports: [udp, icmpv6]}]}', {
+          attach,
+        }),
+      );
       await client.do('sendto', { bytes: 'passed' }, [here, port]);
-      t.equal(await server.do('recv', 64), 'passed', `${family} ${attach}: only the second arrives`);
+      t.equal(
+        await server.do('recv', 64),
+        'passed',
+        `${family} ${attach}: only the second arrives`,
+      );
       await box.cgfw('down');
     }
   }
@@ -162,7 +226,11 @@ t.test('an event says what was decided, and on which interface', async (t) => {
     wire.close();
   });
   const sender = await wire.sender(box);
-  await box.apply(edge('{default: allow, rules: [{action: drop, from: 10.9.0.2, ports: [23/tcp], name: telnet}]}'));
+  await box.apply(
+    edge(
+      '{default: allow, rules: [{action: drop, from: 10.9.0.2, ports: [23/tcp], name: telnet}]}',
+    ),
+  );
   const seen: Record<string, unknown>[] = [];
   const stop = box.follow((event) => void seen.push(event));
   await sender.do('send', asText(frame(ETHER.ipv4, tcp4(V4, CLOSED), [7])));

@@ -13,15 +13,14 @@ import type { Direction, Policy, Rule } from '../../src/policy/policy.js';
 
 /** Every policy, direction and rule with names replaced: `0 allow corp [10.0.0.0/8]: 443/tcp`. */
 export function summarize(policy: Policy): string {
-  const ofCgroups = policy.policies
-    .map((one) => {
-      const head = `policy ${one.name}: ${one.cgroups.join(', ')}; ${one.mode}, log ${one.log}, raw ${one.raw}`;
-      return [
-        head,
-        ...direction(policy, 'egress', one.egress),
-        ...direction(policy, 'ingress', one.ingress),
-      ].join('\n');
-    });
+  const ofCgroups = policy.policies.map((one) => {
+    const head = `policy ${one.name}: ${one.cgroups.join(', ')}; ${one.mode}, log ${one.log}, raw ${one.raw}`;
+    return [
+      head,
+      ...direction(policy, 'egress', one.egress),
+      ...direction(policy, 'ingress', one.ingress),
+    ].join('\n');
+  });
   const ofInterfaces = policy.interfaces.map((one) => {
     const head = `interface policy ${one.name}: ${one.interfaces.join(', ')}; ${one.attach}, log ${one.log}`;
     return [head, ...direction(policy, 'ingress', one.ingress)].join('\n');

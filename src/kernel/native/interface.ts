@@ -13,7 +13,11 @@ const XDP_FLAGS = { generic: 1 << 1, native: 1 << 2 } as const;
  * Attaches a program to a network interface by bpf_link. Never beside another
  * program: EBUSY in the same mode, EEXIST in the other one.
  */
-export function attachXdp(program: BpfProgram, ifindex: number, mode: keyof typeof XDP_FLAGS): BpfLink {
+export function attachXdp(
+  program: BpfProgram,
+  ifindex: number,
+  mode: keyof typeof XDP_FLAGS,
+): BpfLink {
   const native = addon().attachXdp(program[NATIVE], ifindex, XDP_FLAGS[mode]);
   return new BpfLink(take('attach interface', `${String(ifindex)} (${mode})`, native));
 }
