@@ -244,6 +244,8 @@ static __always_inline int parse_ipv6(packet_source *source, struct packet *pack
 	packet->protocol = header.nexthdr;
 	if (header.version != 6)
 		return -1;
+	/* Unrolled: rolled up, clang lets the loop fall through to its head, which 5.10 refuses. */
+#pragma unroll
 	for (int i = 0; i <= MAX_EXTENSIONS; i++) {
 		__u8 extension[4];
 
