@@ -26,18 +26,34 @@ const ENUMS = ['direction_index', 'action', 'log_level', 'hook', 'fault'];
 function types(object) {
   const file = join(root, 'build/bpf', `${object}.bpf.o`);
   const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
-  const text = execFileSync('bpftool', ['-j', 'btf', 'dump', 'file', file], { env, maxBuffer: 1 << 26 });
+  const text = execFileSync('bpftool', ['-j', 'btf', 'dump', 'file', file], {
+    env,
+    maxBuffer: 1 << 26,
+  });
   return JSON.parse(text).types;
 }
 
 function structText(type) {
   const fields = type.members.map((member) => `  ${member.name}: ${member.bits_offset / 8},`);
-  return [`/** struct ${type.name}: byte offsets. */`, `export const ${type.name} = {`, `  size: ${type.size},`, ...fields, '} as const;', ''];
+  return [
+    `/** struct ${type.name}: byte offsets. */`,
+    `export const ${type.name} = {`,
+    `  size: ${type.size},`,
+    ...fields,
+    '} as const;',
+    '',
+  ];
 }
 
 function enumText(type) {
   const values = type.values.map((value) => `  ${value.name}: ${value.val},`);
-  return [`/** enum ${type.name}. */`, `export const ${type.name} = {`, ...values, '} as const;', ''];
+  return [
+    `/** enum ${type.name}. */`,
+    `export const ${type.name} = {`,
+    ...values,
+    '} as const;',
+    '',
+  ];
 }
 
 /** The whole text of layout.gen.ts. */
@@ -45,7 +61,8 @@ export function generate() {
   const all = OBJECTS.flatMap(types);
   const find = (kind, name) => {
     const type = all.find((entry) => entry.kind === kind && entry.name === name);
-    if (type === undefined) throw new Error(`no ${kind} ${name} in the BTF of ${OBJECTS.join(', ')}`);
+    if (type === undefined)
+      throw new Error(`no ${kind} ${name} in the BTF of ${OBJECTS.join(', ')}`);
     return type;
   };
   return [

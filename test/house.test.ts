@@ -36,7 +36,9 @@ const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(SRC, file), 'utf8');
-  return [...text.matchAll(/^(?:import|export)\b[^;]*?\bfrom '([^']+)';|\bimport\('([^']+)'\)/gm)].map(([, from, dynamic]) => from ?? dynamic ?? '');
+  return [
+    ...text.matchAll(/^(?:import|export)\b[^;]*?\bfrom '([^']+)';|\bimport\('([^']+)'\)/gm),
+  ].map(([, from, dynamic]) => from ?? dynamic ?? '');
 }
 
 const folderOf = (file: string): string => file.split('/')[0] ?? '';
@@ -54,7 +56,8 @@ t.test('a file imports its own folder or a lower floor, never a higher one', (t)
       const target = relative(SRC, join(SRC, dirname(file), from));
       const below = FLOORS[folderOf(target)] ?? Infinity;
       const isFine = folderOf(target) === folderOf(file) || below < floor;
-      if (!isFine) t.fail(`${file} (floor ${String(floor)}) imports ${target} (floor ${String(below)})`);
+      if (!isFine)
+        t.fail(`${file} (floor ${String(floor)}) imports ${target} (floor ${String(below)})`);
     }
   }
   t.pass('looked at all imports');
@@ -62,7 +65,9 @@ t.test('a file imports its own folder or a lower floor, never a higher one', (t)
 });
 
 t.test('floors 0 to 3 are pure', (t) => {
-  for (const file of files.filter((name) => (FLOORS[folderOf(name)] ?? Infinity) <= PURE && !isGenerated(name))) {
+  for (const file of files.filter(
+    (name) => (FLOORS[folderOf(name)] ?? Infinity) <= PURE && !isGenerated(name),
+  )) {
     for (const from of importsOf(file).filter((name) => !name.startsWith('.'))) {
       if (!PURE_MODULES.has(from)) t.fail(`${file} imports ${from}`);
     }
@@ -73,7 +78,9 @@ t.test('floors 0 to 3 are pure', (t) => {
 });
 
 t.test('one file loads the addon, and only native.ts leads to it', (t) => {
-  const loaders = files.filter((file) => /cgfw\.node|process\.dlopen|createRequire/.test(readFileSync(join(SRC, file), 'utf8')));
+  const loaders = files.filter((file) =>
+    /cgfw\.node|process\.dlopen|createRequire/.test(readFileSync(join(SRC, file), 'utf8')),
+  );
   t.same(loaders, ['kernel/native/addon.ts']);
   const door = files.filter((file) => importsOf(file).some((from) => from.includes('/native/')));
   t.same(door, ['kernel/native.ts'], 'nobody else imports what is behind the door');
@@ -91,8 +98,20 @@ t.test(`no file has more than ${String(MAX_LINES)} lines`, (t) => {
 
 const layoutObject = join(PACKAGE_ROOT, 'build/bpf/layout.bpf.o');
 
-t.test('the generated layout is that of the built programs', { skip: existsSync(layoutObject) ? false : 'not built' }, (t) => {
-  const printed = execFileSync(process.execPath, [join(PACKAGE_ROOT, 'scripts/generate-abi.mjs'), '--print'], { encoding: 'utf8' });
-  t.equal(readFileSync(join(SRC, 'abi/layout.gen.ts'), 'utf8'), printed, 'run node scripts/generate-abi.mjs');
-  t.end();
-});
+t.test(
+  'the generated layout is that of the built programs',
+  { skip: existsSync(layoutObject) ? false : 'not built' },
+  (t) => {
+    const printed = execFileSync(
+      process.execPath,
+      [join(PACKAGE_ROOT, 'scripts/generate-abi.mjs'), '--print'],
+      { encoding: 'utf8' },
+    );
+    t.equal(
+      readFileSync(join(SRC, 'abi/layout.gen.ts'), 'utf8'),
+      printed,
+      'run node scripts/generate-abi.mjs',
+    );
+    t.end();
+  },
+);

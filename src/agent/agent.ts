@@ -31,7 +31,8 @@ export interface AgentOptions {
 }
 
 /** Why a reconcile runs; for the log alone. */
-export type Cause = 'start' | 'file' | 'cgroups' | 'interfaces' | 'reload' | 'resync' | 'retry' | 'trial';
+export type Cause =
+  'start' | 'file' | 'cgroups' | 'interfaces' | 'reload' | 'resync' | 'retry' | 'trial';
 
 /** A cgroup that failed, or a lock that was held, is tried again after this long. */
 const RETRY_MS = 2000;
@@ -80,7 +81,8 @@ export class Agent {
     });
     this.#files = watchFiles(
       () => this.mark('file'),
-      (error) => log.error({ err: error }, 'watching the policy file failed; the resync goes on looking'),
+      (error) =>
+        log.error({ err: error }, 'watching the policy file failed; the resync goes on looking'),
     );
     this.#cgroups = watchCgroups(place.cgroupRoot, () => {
       this.#lingerMs = FIRST_LINGER_MS;

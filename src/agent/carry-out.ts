@@ -38,11 +38,16 @@ export interface CarryOutOptions extends ProspectOptions {
  * kernel is read again: an action that is still wanted, and did not fail for its
  * cgroup alone, is code `not-in-step`.
  */
-export async function carryOut(place: Place, wanted: Wanted, options: CarryOutOptions): Promise<Outcome> {
+export async function carryOut(
+  place: Place,
+  wanted: Wanted,
+  options: CarryOutOptions,
+): Promise<Outcome> {
   const prospected = prospect(place, wanted, options);
   const { plan, program, loaded, held } = prospected;
   if (plan.inStep) return { plan, program, held, failures: [], remaining: plan, state: loaded };
-  if (options.operator !== undefined && wanted !== null) refuseLockouts(lockoutsOf(prospected, options.operator));
+  if (options.operator !== undefined && wanted !== null)
+    refuseLockouts(lockoutsOf(prospected, options.operator));
   options.onPlan?.(plan, loaded);
   const failures = await applyActions(place, {
     actions: plan.actions,

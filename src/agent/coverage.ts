@@ -29,7 +29,13 @@ interface CoveredInterface {
 const programOn = ({ native, generic }: NetInterface): number => native || generic;
 
 /** null: the last look left something to do, so that the next must be a whole one. */
-export function coverageOf({ program, remaining, trial, failures, state }: Outcome): Coverage | null {
+export function coverageOf({
+  program,
+  remaining,
+  trial,
+  failures,
+  state,
+}: Outcome): Coverage | null {
   if (!remaining.inStep || trial !== null || failures.length > 0) return null;
   const attached = new Set(state.interfaces.map(({ ifindex }) => ifindex));
   const devices = listInterfaces().filter(({ ifindex }) => attached.has(ifindex));
@@ -37,7 +43,11 @@ export function coverageOf({ program, remaining, trial, failures, state }: Outco
     policies: program?.names.policies ?? [],
     attachments: state.attachments,
     interfacePolicies: program?.names.interfaces ?? [],
-    interfaces: devices.map((device) => ({ ifindex: device.ifindex, name: device.name, programId: programOn(device) })),
+    interfaces: devices.map((device) => ({
+      ifindex: device.ifindex,
+      name: device.name,
+      programId: programOn(device),
+    })),
   };
 }
 
@@ -48,14 +58,20 @@ export function isCovered(place: Place, coverage: Coverage): boolean {
 
 function areCgroupsCovered(place: Place, { policies, attachments }: Coverage): boolean {
   const attached = new Map(attachments.map(({ id, policy }) => [id, policy]));
-  const wanted = ownedCgroups(policies, listCgroups(place.cgroupRoot)).filter(({ via }) => via === null);
-  return wanted.length === attached.size && wanted.every(({ id, policy }) => attached.get(id) === policy);
+  const wanted = ownedCgroups(policies, listCgroups(place.cgroupRoot)).filter(
+    ({ via }) => via === null,
+  );
+  return (
+    wanted.length === attached.size && wanted.every(({ id, policy }) => attached.get(id) === policy)
+  );
 }
 
 /** By name and number: a new name may belong to another policy. */
 function areInterfacesCovered({ interfacePolicies, interfaces }: Coverage): boolean {
   const known = new Map(interfaces.map((covered) => [covered.ifindex, covered]));
-  const wanted = listInterfaces().filter(({ name }) => interfaceOwner(interfacePolicies, name) >= 0);
+  const wanted = listInterfaces().filter(
+    ({ name }) => interfaceOwner(interfacePolicies, name) >= 0,
+  );
   return (
     wanted.length === known.size &&
     wanted.every((device) => {

@@ -39,14 +39,18 @@ export class EventReader {
     }
     this.#naming.refresh();
     // Everything was taken down and loaded anew: the old ring gets no events any more.
-    if (this.#stream !== null && this.#stream.ringId !== eventRingId(this.#place)) this.#endStream();
+    if (this.#stream !== null && this.#stream.ringId !== eventRingId(this.#place))
+      this.#endStream();
     if (this.#stream !== null) return;
     this.#lock ??= lockEvents(this.#place);
     if (this.#lock !== null) {
       this.#once.settle('lock');
       this.#stream = this.#openStream();
     } else if (this.#once.isNews('lock', 'held')) {
-      this.#log.warn({ fix: 'end the other cgfw events' }, 'another process reads the events; they are not logged here until it ends');
+      this.#log.warn(
+        { fix: 'end the other cgfw events' },
+        'another process reads the events; they are not logged here until it ends',
+      );
     }
   }
 

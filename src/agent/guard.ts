@@ -36,7 +36,10 @@ export function holdBack(
 ): { readonly policy: Policy; readonly held: readonly Held[] } {
   if (loaded === null || guards.length === 0) return { policy, held: [] };
   const inForce = new Map(
-    allListRanges(loaded.tables, loaded.names).map((ranges, index) => [loaded.names.lists[index], ranges]),
+    allListRanges(loaded.tables, loaded.names).map((ranges, index) => [
+      loaded.names.lists[index],
+      ranges,
+    ]),
   );
   const held: Held[] = [];
   const lists = policy.lists.map((list) => {
@@ -61,5 +64,7 @@ function judge(guard: Guard, wanted: AddressRanges, old: AddressRanges): Held | 
 
 /** The guards that a policy file's sets declare. */
 export function guardsOf(sets: readonly SetSource[]): Guard[] {
-  return sets.flatMap(({ name, guard }) => (guard === undefined ? [] : [{ set: name, share: guard / 100 }]));
+  return sets.flatMap(({ name, guard }) =>
+    guard === undefined ? [] : [{ set: name, share: guard / 100 }],
+  );
 }

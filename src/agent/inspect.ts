@@ -31,7 +31,8 @@ export interface Declared {
 /** What is in force, compared with what is declared. */
 export function inspect(place: Place, declared: Declared): Status {
   const asLoaded = prospect(place, null, { guards: [] });
-  const asDeclared = declared.policy === null ? asLoaded : prospect(place, declared.policy, declared);
+  const asDeclared =
+    declared.policy === null ? asLoaded : prospect(place, declared.policy, declared);
   const set = openCurrentSet(place.pinRoot);
   try {
     return describe(place, set, declared, asLoaded, asDeclared);
@@ -55,7 +56,10 @@ function describe(
   const pending = pendingTrial(place);
   const trial = pending === null ? null : { seconds: secondsLeft(pending) };
   const notes = notesOf(declared, asDeclared);
-  if (trial !== null) notes.push(`this policy is on trial: undone in ${String(trial.seconds)} seconds unless you run cgfw confirm`);
+  if (trial !== null)
+    notes.push(
+      `this policy is on trial: undone in ${String(trial.seconds)} seconds unless you run cgfw confirm`,
+    );
   const base = {
     generation: loaded.generation,
     policyHash: names?.hash ?? null,
@@ -72,7 +76,10 @@ function describe(
   if (set === null || names === undefined || loaded.program === null) {
     return { ...base, ...NO_INTERFACES, policies: [], maps: [], events: NO_EVENTS, faults: {} };
   }
-  const counts = readCounters(set, names.rules.map(({ counter }) => counter));
+  const counts = readCounters(
+    set,
+    names.rules.map(({ counter }) => counter),
+  );
   const conflicts = conflictsOf(place, asLoaded);
   const owned = ownedCgroups(names.policies, asLoaded.cgroups);
   const { emitted, suppressed, lost, notIp, ...faults } = readFaults(set);
@@ -91,7 +98,9 @@ function describe(
 function notesOf(declared: Declared, { plan, held, loaded }: Prospect): string[] {
   const notes = held.map(({ set }) => `the new version of set ${set} is held back by its guard`);
   if (loaded.program === null && loaded.leftovers.some((pin) => pin.startsWith('links/'))) {
-    notes.push('pins of ours are missing or damaged: programs are attached, but what they enforce cannot be read; cgfw apply mends that');
+    notes.push(
+      'pins of ours are missing or damaged: programs are attached, but what they enforce cannot be read; cgfw apply mends that',
+    );
   }
   if (declared.trouble !== undefined) notes.push(declared.trouble);
   else if (!plan.inStep) notes.push('the kernel differs from the policy file: see cgfw diff');
@@ -100,9 +109,13 @@ function notesOf(declared: Declared, { plan, held, loaded }: Prospect): string[]
 
 /** Why interfaces got generic mode where native would have done. */
 function refusalsOf(set: LoadedSet, { devices }: Prospect): Map<number, string> {
-  const refused = devices.map((device) => [device, readRefusal(set.maps.interfaces, device.ifindex)] as const);
+  const refused = devices.map(
+    (device) => [device, readRefusal(set.maps.interfaces, device.ifindex)] as const,
+  );
   return new Map(
-    refused.filter(([, errno]) => errno !== 0).map(([device, errno]) => [device.ifindex, whyRefused(errno, device).why]),
+    refused
+      .filter(([, errno]) => errno !== 0)
+      .map(([device, errno]) => [device.ifindex, whyRefused(errno, device).why]),
   );
 }
 
@@ -126,11 +139,13 @@ function conflictsOf(place: Place, { plan }: Prospect): Map<string, string> {
 const ROOTS_BYTES = 131_072 * 8;
 
 function mapsOf(set: LoadedSet, tables: Tables, rules: number): StatusMap[] {
-  const bytes = (['roots', 'ranges4', 'ranges6', 'cells', 'rules'] as const).map((name): StatusMap => {
-    const fixed = name === 'roots' ? ROOTS_BYTES : 0;
-    const used = tables[name].byteLength - fixed;
-    return { name, used, capacity: set.capacity[name] * 4096 - fixed, unit: 'bytes' };
-  });
+  const bytes = (['roots', 'ranges4', 'ranges6', 'cells', 'rules'] as const).map(
+    (name): StatusMap => {
+      const fixed = name === 'roots' ? ROOTS_BYTES : 0;
+      const used = tables[name].byteLength - fixed;
+      return { name, used, capacity: set.capacity[name] * 4096 - fixed, unit: 'bytes' };
+    },
+  );
   const policies = tables.policies.byteLength / policyAt.size;
   const peers = [...set.maps.peers.keys()].length;
   return [

@@ -71,7 +71,9 @@ export class EventNaming {
 
   #cgroupPath(id: number): string | null {
     if (!this.#cgroups.has(id)) {
-      this.#cgroups = new Map(listCgroups(this.#place.cgroupRoot).map((cgroup) => [cgroup.id, cgroup.path]));
+      this.#cgroups = new Map(
+        listCgroups(this.#place.cgroupRoot).map((cgroup) => [cgroup.id, cgroup.path]),
+      );
       // A cgroup that is gone keeps its number; asking again for it would walk the tree again.
       if (!this.#cgroups.has(id)) this.#cgroups.set(id, `#${String(id)}`);
     }

@@ -17,7 +17,9 @@ export class Once {
 
   /** Settles every topic below `prefix` that is not among those that stand. */
   settleOthers(prefix: string, standing: ReadonlySet<string>): string[] {
-    const settled = [...this.#said.keys()].filter((topic) => topic.startsWith(prefix) && !standing.has(topic));
+    const settled = [...this.#said.keys()].filter(
+      (topic) => topic.startsWith(prefix) && !standing.has(topic),
+    );
     for (const topic of settled) this.#said.delete(topic);
     return settled;
   }

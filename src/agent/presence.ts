@@ -26,10 +26,14 @@ export function lockAgent(place: Place, policyPath: string): FileLock {
 }
 
 function anotherRuns(other: Presence | null): CgfwError {
-  const who = other === null ? '' : ` (pid ${String(other.pid)}, on ${other.policy ?? 'its policy file'})`;
+  const who =
+    other === null ? '' : ` (pid ${String(other.pid)}, on ${other.policy ?? 'its policy file'})`;
   return new CgfwError(`another cgfw agent is running${who}`, {
     code: 'locked',
-    fix: other === null ? 'stop it first' : `stop it first: kill ${String(other.pid)}, or systemctl stop cgfw`,
+    fix:
+      other === null
+        ? 'stop it first'
+        : `stop it first: kill ${String(other.pid)}, or systemctl stop cgfw`,
   });
 }
 

@@ -30,7 +30,11 @@ export interface ReconcileOptions extends CarryOutOptions {
  * Puts `policy` (null: the loaded one) into force. One writer at a time (10 s
  * patience, code `locked`). A policy on trial is neither replaced nor forgotten.
  */
-export async function reconcile(place: Place, policy: Policy | null, options: ReconcileOptions): Promise<Outcome> {
+export async function reconcile(
+  place: Place,
+  policy: Policy | null,
+  options: ReconcileOptions,
+): Promise<Outcome> {
   const lock = await lockWriter(place);
   try {
     const { pending, reverted } = await settleTrial(place);
@@ -48,10 +52,13 @@ export async function reconcile(place: Place, policy: Policy | null, options: Re
 }
 
 function onTrial(trial: Trial): CgfwError {
-  return new CgfwError(`another policy is on trial for ${String(secondsLeft(trial))} more seconds`, {
-    code: 'locked',
-    fix: 'end the trial first: cgfw confirm keeps that policy, cgfw confirm --revert puts back the one before',
-  });
+  return new CgfwError(
+    `another policy is on trial for ${String(secondsLeft(trial))} more seconds`,
+    {
+      code: 'locked',
+      fix: 'end the trial first: cgfw confirm keeps that policy, cgfw confirm --revert puts back the one before',
+    },
+  );
 }
 
 /** Noted before the switch: from then on only a confirmation keeps the new policy. */
@@ -59,12 +66,19 @@ function beginTrial(place: Place, confirmWithinMs: number): (plan: Plan, loaded:
   return (plan, loaded) => {
     if (!plan.actions.some(({ op }) => op === 'switch')) return;
     if (loaded.generation !== 0 && loaded.program === null) {
-      throw new CgfwError('what is loaded cannot be read, so it could not be put back after a trial', {
-        code: 'abi',
-        fix: 'apply without --confirm',
-      });
+      throw new CgfwError(
+        'what is loaded cannot be read, so it could not be put back after a trial',
+        {
+          code: 'abi',
+          fix: 'apply without --confirm',
+        },
+      );
     }
     const deadlineNs = monotonicNs() + BigInt(Math.round(confirmWithinMs * 1e6));
-    writeTrial(place, { deadlineNs, generation: loaded.generation + 1, previous: loaded.generation });
+    writeTrial(place, {
+      deadlineNs,
+      generation: loaded.generation + 1,
+      previous: loaded.generation,
+    });
   };
 }

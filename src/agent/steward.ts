@@ -89,8 +89,18 @@ export class Steward {
   /** Never throws: whatever goes wrong is in the report. A bad file changes nothing. */
   async work(extent: Extent): Promise<Report> {
     // Cgroups come and go all the time, and most are none of ours.
-    if (extent === 'kernel' && this.#inStep !== null && isCovered(this.#place, this.#inStep.coverage)) {
-      return { reading: null, isNews: false, done: this.#inStep.done, trouble: null, lockout: null };
+    if (
+      extent === 'kernel' &&
+      this.#inStep !== null &&
+      isCovered(this.#place, this.#inStep.coverage)
+    ) {
+      return {
+        reading: null,
+        isNews: false,
+        done: this.#inStep.done,
+        trouble: null,
+        lockout: null,
+      };
     }
     this.#inStep = null;
     const before = this.#last;
@@ -117,7 +127,10 @@ export class Steward {
       return { outcome, lockout: null };
     } catch (error) {
       if (!(error instanceof CgfwError) || error.code !== 'lockout') throw error;
-      return { outcome: await reconcile(this.#place, null, { guards: [] }), lockout: troubleOf(error) };
+      return {
+        outcome: await reconcile(this.#place, null, { guards: [] }),
+        lockout: troubleOf(error),
+      };
     }
   }
 
@@ -129,7 +142,10 @@ export class Steward {
   }
 }
 
-function lookedAt(reading: Reading | null, before: Reading | null): Pick<Report, 'reading' | 'isNews'> {
+function lookedAt(
+  reading: Reading | null,
+  before: Reading | null,
+): Pick<Report, 'reading' | 'isNews'> {
   if (reading === null) return { reading, isNews: false };
   const { diagnostics, files } = reading;
   return { reading: { diagnostics, files }, isNews: reading !== before };
@@ -146,7 +162,9 @@ function doneOf({ plan, program, held, failures, trial, reverted, state }: Outco
       generation: state.generation,
       isLoaded: state.programs !== null,
       hash: state.program === null ? null : (program?.names.hash ?? null),
-      policies: [...(program?.names.policies ?? []), ...(program?.names.interfaces ?? [])].map(({ name }) => name),
+      policies: [...(program?.names.policies ?? []), ...(program?.names.interfaces ?? [])].map(
+        ({ name }) => name,
+      ),
       attachments: state.attachments,
       interfaces: state.interfaces,
     },
@@ -158,6 +176,7 @@ export function troubleOf(error: unknown): Trouble {
     const { message, code, fix, diagnostics } = error;
     return { message, code, fix, diagnostics };
   }
-  if (error instanceof Error) return { message: error.message, diagnostics: [], stack: error.stack ?? '' };
+  if (error instanceof Error)
+    return { message: error.message, diagnostics: [], stack: error.stack ?? '' };
   return { message: String(error), diagnostics: [] };
 }

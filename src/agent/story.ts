@@ -42,14 +42,22 @@ export class Storyteller {
     const isBad = hasErrors(reading.diagnostics);
     if (this.#once.isNews('file', JSON.stringify(reading.diagnostics))) {
       for (const found of reading.diagnostics) this.#tellDiagnostic(found);
-      if (isBad) this.#log.error({ policy: path }, 'the policy file cannot be used; the last good policy stays in force');
+      if (isBad)
+        this.#log.error(
+          { policy: path },
+          'the policy file cannot be used; the last good policy stays in force',
+        );
     }
-    if (this.#isFileBad && !isBad) this.#log.info({ policy: path }, 'the policy file is valid again');
+    if (this.#isFileBad && !isBad)
+      this.#log.info({ policy: path }, 'the policy file is valid again');
     this.#isFileBad = isBad;
   }
 
   #tellDiagnostic(found: Diagnostic): void {
-    const place = found.at === undefined ? {} : { file: found.at.file, line: found.at.line, column: found.at.column };
+    const place =
+      found.at === undefined
+        ? {}
+        : { file: found.at.file, line: found.at.line, column: found.at.column };
     const fields = { code: found.code, ...place, fix: found.fix };
     if (found.severity === 'error') this.#log.error(fields, renderDiagnostic(found));
     else this.#log.warn(fields, found.message);
@@ -59,7 +67,10 @@ export class Storyteller {
   tellOutcome({ id, causes, outcome }: Story): void {
     if (this.#once.settle('trouble')) this.#log.info({ reconcile: id }, 'reconcile works again');
     if (outcome.reverted) {
-      this.#log.warn({ reconcile: id }, 'the policy on trial was not confirmed; the one before it is in force again');
+      this.#log.warn(
+        { reconcile: id },
+        'the policy on trial was not confirmed; the one before it is in force again',
+      );
     }
     this.#tellTrial(id, outcome);
     this.#tellHeld(id, outcome.held);
@@ -84,7 +95,8 @@ export class Storyteller {
     const detail = { ...fields, causes, changes: renderSummary(plan), actions: actionLines(plan) };
     const isSwitch = plan.actions.some((action) => action.op === 'switch');
     if (isDrift) this.#log.warn(detail, 'the kernel had drifted; repaired');
-    else if (isSwitch) this.#log.info(detail, `policy in force as generation ${String(state.generation)}`);
+    else if (isSwitch)
+      this.#log.info(detail, `policy in force as generation ${String(state.generation)}`);
     else this.#log.info(detail, 'attachments brought into step');
   }
 
@@ -97,7 +109,8 @@ export class Storyteller {
   #hasDrifted(plan: Plan): boolean {
     const isNew = (id: number): boolean => !this.#attached.has(id);
     return plan.actions.some((action) => {
-      if (isInterfaceAction(action)) return this.#attachedInterfaces.has(action.ifindex) && action.op !== 'detach';
+      if (isInterfaceAction(action))
+        return this.#attachedInterfaces.has(action.ifindex) && action.op !== 'detach';
       switch (action.op) {
         case 'attach':
         case 'assign':
@@ -116,7 +129,12 @@ export class Storyteller {
     if (trial === null) {
       if (this.#once.settle('trial')) this.#log.info({ reconcile: id }, 'the trial is over');
     } else if (this.#once.isNews('trial', String(trial.generation))) {
-      const fields = { reconcile: id, generation: trial.generation, seconds: secondsLeft(trial), fix: 'cgfw confirm keeps it' };
+      const fields = {
+        reconcile: id,
+        generation: trial.generation,
+        seconds: secondsLeft(trial),
+        fix: 'cgfw confirm keeps it',
+      };
       this.#log.warn(fields, 'a policy is on trial; the policy file waits until that is over');
     }
   }
@@ -124,8 +142,18 @@ export class Storyteller {
   #tellHeld(id: number, held: readonly Held[]): void {
     for (const { set, add, remove, share } of held) {
       if (!this.#once.isNews(`set ${set}`, `${String(add)} ${String(remove)}`)) continue;
-      const fields = { reconcile: id, set, add, remove, guard: share, fix: 'look at the file; if it is right, run cgfw apply --force' };
-      this.#log.warn(fields, 'a set file changes more than its guard allows; the loaded list stays in force');
+      const fields = {
+        reconcile: id,
+        set,
+        add,
+        remove,
+        guard: share,
+        fix: 'look at the file; if it is right, run cgfw apply --force',
+      };
+      this.#log.warn(
+        fields,
+        'a set file changes more than its guard allows; the loaded list stays in force',
+      );
     }
     this.#once.settleOthers('set ', new Set(held.map(({ set }) => `set ${set}`)));
   }
@@ -133,12 +161,16 @@ export class Storyteller {
   /** A policy that would lock an operator out is told like a bad file; null: it does not. */
   tellLockout(id: number, lockout: Trouble | null): void {
     if (lockout === null) {
-      if (this.#once.settle('lockout')) this.#log.info({ reconcile: id }, 'the policy file locks nobody out any more');
+      if (this.#once.settle('lockout'))
+        this.#log.info({ reconcile: id }, 'the policy file locks nobody out any more');
       return;
     }
     const { message, code, fix } = lockout;
     if (!this.#once.isNews('lockout', message)) return;
-    this.#log.error({ reconcile: id, code, fix }, `the policy file is held back, the last good policy stays in force: ${message}`);
+    this.#log.error(
+      { reconcile: id, code, fix },
+      `the policy file is held back, the last good policy stays in force: ${message}`,
+    );
   }
 
   #tellFailures(id: number, { failures }: Done): void {
@@ -149,7 +181,10 @@ export class Storyteller {
       const topic = `failure ${action.op} ${action.target}`;
       standing.add(topic);
       if (!this.#once.isNews(topic, error.message)) continue;
-      this.#log.error({ reconcile: id, op: action.op, target: action.target, code: error.code, fix: error.fix }, error.message);
+      this.#log.error(
+        { reconcile: id, op: action.op, target: action.target, code: error.code, fix: error.fix },
+        error.message,
+      );
     }
     for (const topic of this.#once.settleOthers('failure ', standing)) {
       this.#log.info({ reconcile: id }, `no longer failing: ${topic.slice('failure '.length)}`);
@@ -173,13 +208,18 @@ function hasEffect({ plan, failures }: Done): boolean {
 }
 
 function actionLines(plan: Plan): string[] {
-  const lines = renderPlan(plan, (_, line) => line.replace(/ {2,}/g, ' ')).split('\n').filter(Boolean);
+  const lines = renderPlan(plan, (_, line) => line.replace(/ {2,}/g, ' '))
+    .split('\n')
+    .filter(Boolean);
   const more = lines.length - NAMED_ACTIONS;
   return more <= 0 ? lines : [...lines.slice(0, NAMED_ACTIONS), `and ${String(more)} more`];
 }
 
 /** What is enforced now, and for which policies there is no cgroup or interface yet. */
-export function enforced(id: number, { generation, hash, policies, attachments, interfaces }: InForce) {
+export function enforced(
+  id: number,
+  { generation, hash, policies, attachments, interfaces }: InForce,
+) {
   const owners = new Set([...attachments, ...interfaces].map((attachment) => attachment.policy));
   const waiting = policies.filter((_, index) => !owners.has(index + 1));
   return {
@@ -188,7 +228,9 @@ export function enforced(id: number, { generation, hash, policies, attachments, 
     hash: hash?.slice(0, 12) ?? null,
     policies: policies.length,
     cgroups: attachments.length,
-    ...(interfaces.length === 0 ? {} : { interfaces: interfaces.map(({ name, mode }) => `${name} (${mode ?? '?'})`) }),
+    ...(interfaces.length === 0
+      ? {}
+      : { interfaces: interfaces.map(({ name, mode }) => `${name} (${mode ?? '?'})`) }),
     ...(waiting.length === 0 ? {} : { waiting }),
   };
 }

@@ -37,7 +37,9 @@ export function secondsLeft(trial: Trial): number {
  * With the writer's lock held: ends a trial whose time is up, or that something
  * else has replaced. `reverted` when what was in force before is in force again.
  */
-export async function settleTrial(place: Place): Promise<{ readonly pending: Trial | null; readonly reverted: boolean }> {
+export async function settleTrial(
+  place: Place,
+): Promise<{ readonly pending: Trial | null; readonly reverted: boolean }> {
   const trial = pendingTrial(place);
   if (trial === null) {
     removeTrial(place);
@@ -58,7 +60,10 @@ export async function revertTrial(place: Place): Promise<Trial> {
   return await withTrial(place, (trial) => putBack(place, trial));
 }
 
-async function withTrial(place: Place, end: (trial: Trial) => Promise<void> | void): Promise<Trial> {
+async function withTrial(
+  place: Place,
+  end: (trial: Trial) => Promise<void> | void,
+): Promise<Trial> {
   const lock = await lockWriter(place);
   try {
     const { pending, reverted } = await settleTrial(place);
@@ -71,10 +76,15 @@ async function withTrial(place: Place, end: (trial: Trial) => Promise<void> | vo
 }
 
 function notOnTrial(reverted: boolean): CgfwError {
-  return new CgfwError(reverted ? 'the trial was over; what was in force before it is in force again' : 'no policy is on trial', {
-    code: 'usage',
-    fix: 'begin a trial with cgfw apply --confirm 60s',
-  });
+  return new CgfwError(
+    reverted
+      ? 'the trial was over; what was in force before it is in force again'
+      : 'no policy is on trial',
+    {
+      code: 'usage',
+      fix: 'begin a trial with cgfw apply --confirm 60s',
+    },
+  );
 }
 
 /** Repeatable: the record goes last, and filling a slot with what it held leaves it as it was. */
@@ -89,7 +99,8 @@ async function putBack(place: Place, trial: Trial): Promise<void> {
 
 function previousProgram(place: Place, trial: Trial): Program {
   const set = openCurrentSet(place.pinRoot);
-  if (set === null) throw new CgfwError('no policy is loaded', { code: 'not-loaded', fix: 'load one: cgfw apply' });
+  if (set === null)
+    throw new CgfwError('no policy is loaded', { code: 'not-loaded', fix: 'load one: cgfw apply' });
   try {
     try {
       return readSlot(set.maps, set.capacity, trial.previous);

@@ -105,7 +105,7 @@ function parseLength(text: string, slash: number, width: number): number | BadAd
   const range = `write a length from 0 to ${width}, such as ${address}/${width === 32 ? 24 : 64}`;
   const mask = width === 32 ? parseV4(length) : bad('');
   if (!('kind' in mask)) {
-    const bits = 32 - Math.log2(2 ** 32 - (mask[0] ?? 0));
+    const bits = 32 - Math.log2(2 ** 32 - mask[0]);
     return bad(
       'has a netmask for a prefix length',
       Number.isInteger(bits) ? `write ${address}/${bits}` : range,

@@ -100,7 +100,8 @@ function sortPairs(ranges: Uint32Array): Uint32Array {
   const starts = new Uint32Array(65537);
   for (const shift of [0, 16]) {
     starts.fill(0);
-    for (let i = 0; i < from.length; i += 2) starts[(((from[i] as number) >>> shift) & 0xffff) + 1]!++;
+    for (let i = 0; i < from.length; i += 2)
+      starts[(((from[i] as number) >>> shift) & 0xffff) + 1]!++;
     for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1] as number;
     for (let i = 0; i < from.length; i += 2) {
       const first = from[i] as number;

@@ -16,7 +16,11 @@ export interface Verb {
   /** Exit codes with their meaning, for --help. */
   readonly exits: string;
   /** Returns the exit code; throws CgfwError for trouble (2). */
-  readonly run: (world: World, args: readonly string[], options: Options) => Promise<number> | number;
+  readonly run: (
+    world: World,
+    args: readonly string[],
+    options: Options,
+  ) => Promise<number> | number;
 }
 
 export const POLICY_ARGUMENT = ['[policy]', 'policy file (default /etc/cgfw/policy.yaml)'] as const;

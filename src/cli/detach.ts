@@ -9,7 +9,13 @@ const BIN = join(import.meta.dirname, 'bin.js');
  * process does not reach. Throws when there is no process to be had.
  */
 export function startDetached(world: World, argv: readonly string[]): void {
-  const child = spawn(process.execPath, [BIN, ...argv], { detached: true, stdio: 'ignore', cwd: '/', env: world.env });
-  if (child.pid === undefined) throw new Error('no process could be started to wait for the confirmation');
+  const child = spawn(process.execPath, [BIN, ...argv], {
+    detached: true,
+    stdio: 'ignore',
+    cwd: '/',
+    env: world.env,
+  });
+  if (child.pid === undefined)
+    throw new Error('no process could be started to wait for the confirmation');
   child.unref();
 }

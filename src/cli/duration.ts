@@ -9,8 +9,11 @@ export function parseDuration(option: string, text: string | undefined): number 
   const [, number, unit = ''] = /^(\d{1,5})([smh])$/.exec(text) ?? [];
   const durationMs = Number(number) * (UNIT_MS[unit] ?? NaN);
   if (durationMs >= 1000 && durationMs <= LONGEST_MS) return durationMs;
-  throw new CgfwError(`${option}: ${text === '' ? 'nothing' : text} is not a duration from 1s to 24h`, {
-    code: 'usage',
-    fix: `write it as ${option} 60s, ${option} 5m or ${option} 1h`,
-  });
+  throw new CgfwError(
+    `${option}: ${text === '' ? 'nothing' : text} is not a duration from 1s to 24h`,
+    {
+      code: 'usage',
+      fix: `write it as ${option} 60s, ${option} 5m or ${option} 1h`,
+    },
+  );
 }

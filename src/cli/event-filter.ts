@@ -31,7 +31,10 @@ export function eventLimit(options: Options): number {
   const text = textOption(options, 'count');
   if (text === undefined) return Infinity;
   if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
-  throw new CgfwError(`--count: ${text} is not a number of events`, { code: 'usage', fix: 'use a whole number from 1, such as --count 10' });
+  throw new CgfwError(`--count: ${text} is not a number of events`, {
+    code: 'usage',
+    fix: 'use a whole number from 1, such as --count 10',
+  });
 }
 
 function verdictOption(text: string | undefined): string | undefined {
@@ -48,5 +51,8 @@ function addressOption(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   const parsed = parseAddress(text);
   if (parsed.kind === 'prefix') return formatAddress(parsed.family, parsed.first);
-  throw new CgfwError(`--address: ${text} ${parsed.reason}`, { code: 'usage', fix: 'use one address, such as --address 192.0.2.7' });
+  throw new CgfwError(`--address: ${text} ${parsed.reason}`, {
+    code: 'usage',
+    fix: 'use one address, such as --address 192.0.2.7',
+  });
 }

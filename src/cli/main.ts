@@ -21,7 +21,19 @@ import { status } from './verbs/status.js';
 import type { World } from './world.js';
 
 /** Nouns show, verbs change. */
-export const VERBS: readonly Verb[] = [check, diff, apply, confirm, run, status, show, events, explain, exec, down];
+export const VERBS: readonly Verb[] = [
+  check,
+  diff,
+  apply,
+  confirm,
+  run,
+  status,
+  show,
+  events,
+  explain,
+  exec,
+  down,
+];
 
 /** Exit code for everything that is neither an answer nor a wrong policy. */
 const TROUBLE = 2;
@@ -51,7 +63,11 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : TROUBLE;
-    report(world, error instanceof CgfwError ? error : unexpected(error), wantsJson(argv) ? 'json' : 'text');
+    report(
+      world,
+      error instanceof CgfwError ? error : unexpected(error),
+      wantsJson(argv) ? 'json' : 'text',
+    );
     return TROUBLE;
   }
 }
@@ -74,11 +90,15 @@ function wantsJson(argv: readonly string[]): boolean {
 
 /** A refusal of the system that nobody foresaw, or a bug: never a bare stack trace. */
 function unexpected(error: unknown): CgfwError {
-  const { code, message, stack } = (error instanceof Error ? error : new Error(String(error))) as NodeJS.ErrnoException;
+  const { code, message, stack } = (
+    error instanceof Error ? error : new Error(String(error))
+  ) as NodeJS.ErrnoException;
   const isSystem = code !== undefined && /^E[A-Z]+$/.test(code);
   return new CgfwError(isSystem ? message : `a bug in cgfw: ${stack ?? message}`, {
     code: 'kernel',
-    fix: isSystem ? 'see whether that path can be used as root' : 'report this with the command line and the policy',
+    fix: isSystem
+      ? 'see whether that path can be used as root'
+      : 'report this with the command line and the policy',
     cause: error,
   });
 }
@@ -94,7 +114,10 @@ function addVerb(program: Command, verb: Verb, world: World, done: (code: number
   command.addHelpText('after', helpAfter(verb));
   command.action(async (...received: unknown[]) => {
     const options = received.at(-2) as Record<string, unknown>;
-    const args = received.slice(0, -2).flat().filter((value) => typeof value === 'string');
+    const args = received
+      .slice(0, -2)
+      .flat()
+      .filter((value) => typeof value === 'string');
     done(await verb.run(world, args, options));
   });
 }
@@ -108,7 +131,9 @@ function helpAfter(verb: Verb): string {
 export function report(world: World, error: CgfwError, format: 'json' | 'text'): void {
   if (format === 'json') {
     const { code, message, fix, diagnostics } = error;
-    world.stdout(`${JSON.stringify({ error: { code, message, fix, diagnostics: diagnosticsToJson(diagnostics) } })}\n`);
+    world.stdout(
+      `${JSON.stringify({ error: { code, message, fix, diagnostics: diagnosticsToJson(diagnostics) } })}\n`,
+    );
     return;
   }
   const [only] = error.diagnostics;

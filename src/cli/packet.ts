@@ -7,11 +7,13 @@ import { POINT_PROTO } from '../abi/points.js';
 import { parsePorts } from '../policy/ports.js';
 import { PROTOCOLS } from '../policy/protocols.js';
 
-const FORMS = 'write it as: egress tcp 1.2.3.4:443, ingress udp [fd00::1]:53, egress icmp/echo-request 1.2.3.4 or egress gre 1.2.3.4';
+const FORMS =
+  'write it as: egress tcp 1.2.3.4:443, ingress udp [fd00::1]:53, egress icmp/echo-request 1.2.3.4 or egress gre 1.2.3.4';
 
 /** Reads direction, protocol and remote address with port. Throws `usage` with the forms. */
 export function parsePacket(direction: string, protocol: string, target: string): Packet {
-  if (direction !== 'egress' && direction !== 'ingress') throw usage(`${direction} is not a direction: egress and ingress are`);
+  if (direction !== 'egress' && direction !== 'ingress')
+    throw usage(`${direction} is not a direction: egress and ingress are`);
   const { address, port } = splitTarget(target);
   const parsed = parseAddress(address);
   if (parsed.kind !== 'prefix') throw usage(`${address} ${parsed.reason}`);

@@ -74,7 +74,11 @@ export function invalidPolicy(reading: Reading): CgfwError {
   const [file] = reading.files;
   const [only] = reading.diagnostics;
   if (only !== undefined && only.at === undefined && reading.diagnostics.length === 1) {
-    return new CgfwError(only.message, { code: 'invalid-policy', fix: only.fix, diagnostics: reading.diagnostics });
+    return new CgfwError(only.message, {
+      code: 'invalid-policy',
+      fix: only.fix,
+      diagnostics: reading.diagnostics,
+    });
   }
   return new CgfwError(`the policy file ${file ?? ''} is not valid`, {
     code: 'invalid-policy',

@@ -73,7 +73,10 @@ export function compile(policy: Policy, counters: CounterIds): Program {
       policies,
     },
   };
-  rememberRanges(program, policy.lists.map(({ ranges }) => ranges));
+  rememberRanges(
+    program,
+    policy.lists.map(({ ranges }) => ranges),
+  );
   return program;
 }
 
@@ -85,11 +88,21 @@ function encodePolicies(
 ): Uint32Array {
   const { length } = policy.policies;
   const words = new Uint32Array((length + policy.interfaces.length + 1) * POLICY_WORDS);
-  const encode = (index: number, owner: string, name: DirectionName, direction: Direction): void => {
+  const encode = (
+    index: number,
+    owner: string,
+    name: DirectionName,
+    direction: Direction,
+  ): void => {
     const into = words.subarray((index + 1) * POLICY_WORDS + DIRECTION_OFFSET[name]);
     into[RULE_BASE] = bases[index]![name];
     const place = { policy, line: direction.defaultLine };
-    encodeDirection(direction, decideAll(direction, axes, `${name} of ${owner}`, place), heap, into);
+    encodeDirection(
+      direction,
+      decideAll(direction, axes, `${name} of ${owner}`, place),
+      heap,
+      into,
+    );
   };
   policy.policies.forEach((own, index) => {
     const at = (index + 1) * POLICY_WORDS;
@@ -107,7 +120,12 @@ function encodePolicies(
   return words;
 }
 
-function encodeDirection(direction: Direction, verdicts: Verdicts, heap: CellHeap, into: Uint32Array): void {
+function encodeDirection(
+  direction: Direction,
+  verdicts: Verdicts,
+  heap: CellHeap,
+  into: Uint32Array,
+): void {
   into[ROW_BASE] = heap.place(verdicts.rowOf);
   into[COL_BASE] = heap.place(verdicts.colOf);
   into[CELL_BASE] = heap.place(verdicts.cells);

@@ -21,11 +21,7 @@ export interface Surroundings {
  * The state in which `program` is in force for every cgroup of `surroundings`
  * that a policy selects. Keeps the loaded tables' capacity where it suffices.
  */
-export function desire(
-  program: Program,
-  surroundings: Surroundings,
-  loaded: State,
-): State {
+export function desire(program: Program, surroundings: Surroundings, loaded: State): State {
   const attachments: Attachment[] = ownedCgroups(program.names.policies, surroundings.cgroups)
     .filter(({ via }) => via === null)
     .map(({ id, path, policy }) => ({ id, path, policy, hooks: HOOKS, outdated: [] }));
@@ -60,7 +56,11 @@ function lingering(program: Program, loaded: State): Attachment[] {
 }
 
 /** A mode that the policy accepts is kept: changing it would leave the interface open for a moment. */
-function wantedInterfaces(program: Program, interfaces: readonly Interface[], loaded: State): InterfaceAttachment[] {
+function wantedInterfaces(
+  program: Program,
+  interfaces: readonly Interface[],
+  loaded: State,
+): InterfaceAttachment[] {
   const { names } = program;
   const modes = new Map(loaded.interfaces.map(({ ifindex, mode }) => [ifindex, mode]));
   return interfaces

@@ -27,12 +27,18 @@ export function ownedCgroups(
   }
   return cgroups.flatMap(({ id, path }) => {
     const policy = owners.get(path);
-    return policy === undefined ? [] : [{ id, path, policy, via: highestOwned(path, policy, owners) }];
+    return policy === undefined
+      ? []
+      : [{ id, path, policy, via: highestOwned(path, policy, owners) }];
   });
 }
 
 /** The highest ancestor of `path` with the same owner, which is the one that is attached. */
-function highestOwned(path: string, policy: number, owners: ReadonlyMap<string, number>): string | null {
+function highestOwned(
+  path: string,
+  policy: number,
+  owners: ReadonlyMap<string, number>,
+): string | null {
   for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
     const ancestor = path.slice(0, slash);
     if (owners.get(ancestor) === policy) return ancestor;

@@ -25,7 +25,7 @@ export function listClasses(
     for (const list of lists) members[next[list]!++] = id;
   });
   const ofList = Array.from({ length: listCount }, (_, list) =>
-    members.subarray(offsets[list]!, offsets[list + 1]!),
+    members.subarray(offsets[list], offsets[list + 1]),
   );
   return { ofList, same: firstEqual(ofList), classCount: classes.length };
 }

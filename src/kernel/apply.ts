@@ -16,7 +16,13 @@ import { eraseInterface } from './interface-table.js';
 import { readInterfaceLinks } from './interfaces.js';
 import { attachCgroup, isErrno, listInterfaces, membarrier, openPinnedLink } from './native.js';
 import { clearOwner, writeOwner } from './owners.js';
-import { linkName, parseInterfaceLinkName, parseLinkName, removePin, replacedLinkName } from './pins.js';
+import {
+  linkName,
+  parseInterfaceLinkName,
+  parseLinkName,
+  removePin,
+  replacedLinkName,
+} from './pins.js';
 import type { Place } from './place.js';
 import { openCurrentSet } from './set.js';
 import type { LoadedSet } from './set.js';
@@ -156,7 +162,8 @@ function attach(place: Place, set: LoadedSet, action: Of<'attach'>): void {
   for (const hook of action.hooks) {
     const pin = pinOf(hook);
     // What the old link still enforces holds until the plan sweeps it, after the switch.
-    if (existsSync(pin)) renameSync(pin, join(place.pinRoot, 'links', replacedLinkName(action.id, hook)));
+    if (existsSync(pin))
+      renameSync(pin, join(place.pinRoot, 'links', replacedLinkName(action.id, hook)));
     const link = attachCgroup(set.program(hook), path, ATTACH_TYPE[hook]);
     try {
       link.pin(pin);
@@ -199,14 +206,22 @@ function sweep(place: Place, set: LoadedSet | null, target: string): void {
   const ifindex = parseInterfaceLinkName(name);
   if (ifindex !== null) return sweepInterface(place, set, target, ifindex);
   const parsed = parseLinkName(name);
-  if (parsed !== null) removePin(place.pinRoot, `links/${replacedLinkName(parsed.id, parsed.hook)}`);
+  if (parsed !== null)
+    removePin(place.pinRoot, `links/${replacedLinkName(parsed.id, parsed.hook)}`);
   if (parsed !== null && isAlive(join(place.pinRoot, target))) return;
   removePin(place.pinRoot, target);
 }
 
 function sweepInterface(place: Place, set: LoadedSet | null, pin: string, ifindex: number): void {
-  const link = readInterfaceLinks(place, listInterfaces()).find((candidate) => candidate.pin === pin);
-  if (link !== undefined && link.mode !== null && link.programId === set?.program('cgfw_xdp').info.id) return;
+  const link = readInterfaceLinks(place, listInterfaces()).find(
+    (candidate) => candidate.pin === pin,
+  );
+  if (
+    link !== undefined &&
+    link.mode !== null &&
+    link.programId === set?.program('cgfw_xdp').info.id
+  )
+    return;
   takeOff(join(place.pinRoot, pin));
   if (set !== null) eraseInterface(set.maps.interfaces, ifindex);
 }

@@ -14,7 +14,10 @@ export function readCounters(set: LoadedSet, ids: readonly number[]): Map<number
   if (length === 0) return new Map();
   const words = set.maps.counters.sumPerCpu(0, length);
   return new Map(
-    ids.map((id) => [id, { packets: Number(words[2 * id] ?? 0n), bytes: Number(words[2 * id + 1] ?? 0n) }]),
+    ids.map((id) => [
+      id,
+      { packets: Number(words[2 * id] ?? 0n), bytes: Number(words[2 * id + 1] ?? 0n) },
+    ]),
   );
 }
 

@@ -78,7 +78,8 @@ export async function loadSet(place: Place, wanted: ProgramSet): Promise<void> {
     const last = listSets(place.pinRoot).at(-1)?.number ?? 0;
     const name = `${String(last + 1)}-${wanted.build}`;
     prepareFolders(place, `tmp-${name}`);
-    const capacity = current === null ? wanted.capacity : atLeast(wanted.capacity, current.capacity);
+    const capacity =
+      current === null ? wanted.capacity : atLeast(wanted.capacity, current.capacity);
     const maps = await loadObjects(place, capacity, current, objects);
     if (current === null) beginControl(maps['control']);
     else carryOver(place, current, maps, capacity);
@@ -121,11 +122,13 @@ async function loadObjects(
     for (const counters of COUNTER_MAPS) object.setMaxEntries(counters, capacity.counters);
     for (const [name, map] of Object.entries(maps)) {
       // Another version may declare another size of ring; what is loaded keeps its own.
-      if (object.mapSpec(name).maxEntries !== map.info.maxEntries) object.setMaxEntries(name, map.info.maxEntries);
+      if (object.mapSpec(name).maxEntries !== map.info.maxEntries)
+        object.setMaxEntries(name, map.info.maxEntries);
       object.reuseMap(name, map);
     }
     await object.load();
-    for (const name of [...SHARED_MAPS, ...COUNTER_MAPS, ...TABLE_MAPS]) maps[name] ??= object.map(name);
+    for (const name of [...SHARED_MAPS, ...COUNTER_MAPS, ...TABLE_MAPS])
+      maps[name] ??= object.map(name);
   }
   return maps;
 }
@@ -135,7 +138,10 @@ function reusable(current: LoadedSet | null, capacity: Capacity): MapsByName {
   if (current === null) return {};
   const kept = SHARED_MAPS.map((name) => [name, current.maps[name]] as const);
   const counters = COUNTER_MAPS.filter(() => current.capacity.counters >= capacity.counters);
-  return Object.fromEntries([...kept, ...counters.map((name) => [name, current.maps[name]] as const)]);
+  return Object.fromEntries([
+    ...kept,
+    ...counters.map((name) => [name, current.maps[name]] as const),
+  ]);
 }
 
 function capacityBytes(capacity: Capacity): Uint8Array {
@@ -210,7 +216,8 @@ function pinSet(
   }
   for (const name of [...COUNTER_MAPS, ...TABLE_MAPS]) maps[name]?.pin(join(set, name));
   objects.forEach((object, index) => {
-    for (const name of usableObjects()[index]?.programs ?? []) object.program(name).pin(join(set, name));
+    for (const name of usableObjects()[index]?.programs ?? [])
+      object.program(name).pin(join(set, name));
   });
 }
 

@@ -11,7 +11,12 @@ import type { Place } from './place.js';
 export async function lockWriter(place: Place, deadlineMs = 10_000): Promise<FileLock> {
   mkdirSync(place.runDir, { recursive: true, mode: 0o755 });
   try {
-    return await lockFile(join(place.runDir, 'lock'), 'exclusive', 'wait', AbortSignal.timeout(deadlineMs));
+    return await lockFile(
+      join(place.runDir, 'lock'),
+      'exclusive',
+      'wait',
+      AbortSignal.timeout(deadlineMs),
+    );
   } catch (cause) {
     if (cause instanceof CgfwError) throw cause;
     throw new CgfwError('another cgfw has been changing the policy for 10 seconds', {
@@ -34,7 +39,8 @@ export function lockHolder(path: string): number | null {
   if (stats === undefined) return null;
   for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {
     const [, kind, , mode, pid, file] = line.trim().split(/\s+/);
-    if (kind === 'FLOCK' && mode === 'WRITE' && file === deviceOf(stats.dev, stats.ino)) return Number(pid);
+    if (kind === 'FLOCK' && mode === 'WRITE' && file === deviceOf(stats.dev, stats.ino))
+      return Number(pid);
   }
   return null;
 }

@@ -4,7 +4,15 @@ import type { Capacity, Tables } from '../compile/tables.js';
 import { policy } from '../abi/layout.gen.js';
 
 /** Maps that outlive a set of programs. */
-export const SHARED_MAPS = ['control', 'owners', 'interfaces', 'flows', 'peers', 'events', 'faults'] as const;
+export const SHARED_MAPS = [
+  'control',
+  'owners',
+  'interfaces',
+  'flows',
+  'peers',
+  'events',
+  'faults',
+] as const;
 
 /** Per-CPU maps indexed by counter id. */
 export const COUNTER_MAPS = ['counters', 'limits'] as const;
@@ -35,7 +43,15 @@ export function slotOffset(map: TableMap, slot: number, capacity: Capacity): num
 }
 
 /** The tables proper, in the order in which their lengths are recorded. */
-export const TABLES = ['roots', 'ranges4', 'ranges6', 'cells', 'services', 'rules', 'policies'] as const;
+export const TABLES = [
+  'roots',
+  'ranges4',
+  'ranges6',
+  'cells',
+  'services',
+  'rules',
+  'policies',
+] as const;
 
 export type TableName = (typeof TABLES)[number] & keyof Tables;
 

@@ -11,7 +11,13 @@ import { programsHere } from './load.js';
 import { isErrno, listInterfaces, listLinks } from './native.js';
 import type { NetInterface } from './native.js';
 import { readOwner } from './owners.js';
-import { entriesOf, listSets, listUnfinished, parseInterfaceLinkName, parseLinkName } from './pins.js';
+import {
+  entriesOf,
+  listSets,
+  listUnfinished,
+  parseInterfaceLinkName,
+  parseLinkName,
+} from './pins.js';
 import type { Place } from './place.js';
 import { openCurrentSet } from './set.js';
 import type { LoadedSet } from './set.js';
@@ -41,7 +47,10 @@ export function readState(
     const links = readLinks(place, set, cgroups, generation);
     const program = readProgram(set, generation, depth);
     const wires = readInterfaceLinks(place, devices);
-    const dead = [...links.dead, ...wires.filter(({ mode }) => mode === null).map(({ pin }) => pin)];
+    const dead = [
+      ...links.dead,
+      ...wires.filter(({ mode }) => mode === null).map(({ pin }) => pin),
+    ];
     const build = isComplete(place, name.folder) ? name.build : INCOMPLETE;
     return {
       programs: { folder: name.folder, build, capacity: set.capacity },
@@ -49,7 +58,11 @@ export function readState(
       program,
       attachments: links.attachments,
       interfaces: interfaceAttachments(set, program, wires, devices),
-      leftovers: [...unfinished, ...sets.filter((folder) => folder !== name.folder), ...dead].sort(),
+      leftovers: [
+        ...unfinished,
+        ...sets.filter((folder) => folder !== name.folder),
+        ...dead,
+      ].sort(),
     };
   } finally {
     set.close();
@@ -68,7 +81,11 @@ function isComplete(place: Place, folder: string): boolean {
  * The program in force; null also when its tables are damaged: the plan then
  * fills in a new generation.
  */
-function readProgram(set: LoadedSet, generation: number, depth: 'whole' | 'names-only'): Program | null {
+function readProgram(
+  set: LoadedSet,
+  generation: number,
+  depth: 'whole' | 'names-only',
+): Program | null {
   if (generation === 0) return null;
   try {
     return readSlot(set.maps, set.capacity, generation, depth);
@@ -84,7 +101,12 @@ interface Links {
   readonly dead: string[];
 }
 
-function readLinks(place: Place, set: LoadedSet, cgroups: readonly Cgroup[], generation: number): Links {
+function readLinks(
+  place: Place,
+  set: LoadedSet,
+  cgroups: readonly Cgroup[],
+  generation: number,
+): Links {
   const dead: string[] = [];
   const byId = new Map<number, { hooks: Hook[]; outdated: Hook[] }>();
   const current = new Map(HOOKS.map((hook) => [hook, programId(set, hook)]));

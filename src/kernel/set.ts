@@ -79,7 +79,8 @@ function openMaps(pinRoot: string, folder: string): Readonly<Record<MapName, Bpf
   const maps: Partial<Record<MapName, BpfMap>> = {};
   try {
     for (const map of SHARED_MAPS) maps[map] = openPinnedMap(join(pinRoot, 'shared', map));
-    for (const map of [...COUNTER_MAPS, ...TABLE_MAPS]) maps[map] = openPinnedMap(join(pinRoot, folder, map));
+    for (const map of [...COUNTER_MAPS, ...TABLE_MAPS])
+      maps[map] = openPinnedMap(join(pinRoot, folder, map));
     return maps as Record<MapName, BpfMap>;
   } catch (error) {
     for (const map of Object.values(maps)) map.close();

@@ -14,7 +14,12 @@ export type TableMaps = Readonly<Record<TableMap, BpfMap>>;
 const MAGIC = 0x77666763; // "cgfw" in little-endian order
 
 /** Writes `program` as `generation` to its slot, which no packet may be reading. */
-export function writeSlot(maps: TableMaps, capacity: Capacity, generation: number, program: Program): void {
+export function writeSlot(
+  maps: TableMaps,
+  capacity: Capacity,
+  generation: number,
+  program: Program,
+): void {
   const slot = generation & 1;
   const blob = encodeBlob(program);
   const header = new Uint32Array(TEXT_HEADER / 4);

@@ -35,7 +35,9 @@ export function readTrial(place: Place): Trial | null {
     try {
       const value = map.lookup(KEY);
       if (value === null) return null;
-      const [deadlineNs = 0n, generation = 0n, previous = 0n] = new BigUint64Array(Uint8Array.from(value).buffer);
+      const [deadlineNs = 0n, generation = 0n, previous = 0n] = new BigUint64Array(
+        Uint8Array.from(value).buffer,
+      );
       return { deadlineNs, generation: Number(generation), previous: Number(previous) };
     } finally {
       map.close();

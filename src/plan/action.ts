@@ -42,8 +42,18 @@ export type InterfaceAction =
  */
 export type Action =
   | InterfaceAction
-  | { readonly op: 'load'; readonly target: string; readonly reason: LoadReason; readonly set: ProgramSet }
-  | { readonly op: 'update'; readonly target: string; readonly id: number; readonly hooks: readonly Hook[] }
+  | {
+      readonly op: 'load';
+      readonly target: string;
+      readonly reason: LoadReason;
+      readonly set: ProgramSet;
+    }
+  | {
+      readonly op: 'update';
+      readonly target: string;
+      readonly id: number;
+      readonly hooks: readonly Hook[];
+    }
   | {
       readonly op: 'attach';
       readonly target: string;
@@ -62,7 +72,12 @@ export type Action =
       readonly slot: Slot;
     }
   | { readonly op: 'switch'; readonly target: string; readonly from: number; readonly to: number }
-  | { readonly op: 'detach'; readonly target: string; readonly id: number; readonly hooks: readonly Hook[] }
+  | {
+      readonly op: 'detach';
+      readonly target: string;
+      readonly id: number;
+      readonly hooks: readonly Hook[];
+    }
   | { readonly op: 'sweep'; readonly target: string };
 
 export function isInterfaceAction(action: Action): action is InterfaceAction {

@@ -45,10 +45,12 @@ function policyChanges(desired: Names | undefined, loaded: Names | undefined): C
   for (const [name, text] of after) {
     const old = before.get(name);
     if (old === undefined) changes.push({ op: 'add', kind: 'policy', target: name, after: text });
-    else if (old !== text) changes.push({ op: 'change', kind: 'policy', target: name, before: old, after: text });
+    else if (old !== text)
+      changes.push({ op: 'change', kind: 'policy', target: name, before: old, after: text });
   }
   for (const [name, text] of before) {
-    if (!after.has(name)) changes.push({ op: 'remove', kind: 'policy', target: name, before: text });
+    if (!after.has(name))
+      changes.push({ op: 'remove', kind: 'policy', target: name, before: text });
   }
   return changes;
 }
@@ -59,7 +61,8 @@ function describePolicies(names: Names | undefined): Map<string, string> {
     ({ name, mode, cgroups }) => [name, `${mode} for ${cgroups.join(', ')}`] as const,
   );
   const ofInterfaces = (names?.interfaces ?? []).map(
-    ({ name, attach, interfaces }) => [`interface ${name}`, `${attach} for ${interfaces.join(', ')}`] as const,
+    ({ name, attach, interfaces }) =>
+      [`interface ${name}`, `${attach} for ${interfaces.join(', ')}`] as const,
   );
   return new Map([...ofCgroups, ...ofInterfaces]);
 }
@@ -106,11 +109,22 @@ function ruleChanges(desired: Names | undefined, loaded: Names | undefined): Cha
     }
     gone.delete(old.place);
     if (describeRule(old) !== text) {
-      changes.push({ op: 'change', kind: kindOf(rule), target: rule.place, before: describeRule(old), after: text });
+      changes.push({
+        op: 'change',
+        kind: kindOf(rule),
+        target: rule.place,
+        before: describeRule(old),
+        after: text,
+      });
     }
   }
   for (const rule of gone.values()) {
-    changes.push({ op: 'remove', kind: kindOf(rule), target: rule.place, before: describeRule(rule) });
+    changes.push({
+      op: 'remove',
+      kind: kindOf(rule),
+      target: rule.place,
+      before: describeRule(rule),
+    });
   }
   return [...changes, ...orderChanges(after, before, newKeys)];
 }
@@ -126,7 +140,10 @@ function orderChanges(
   newKeys: ReadonlySet<string>,
 ): Change[] {
   const oldKeys = new Set(before.map((rule) => rule.key));
-  const sequence = (rules: readonly PlacedRule[], known: ReadonlySet<string>): Map<string, string[]> => {
+  const sequence = (
+    rules: readonly PlacedRule[],
+    known: ReadonlySet<string>,
+  ): Map<string, string[]> => {
     const byDirection = new Map<string, string[]>();
     for (const rule of rules) {
       if (rule.kind !== 'rule' || !known.has(rule.key)) continue;
@@ -140,7 +157,12 @@ function orderChanges(
   for (const [direction, keys] of sequence(after, oldKeys)) {
     const previous = old.get(direction);
     if (previous !== undefined && previous.join('\n') !== keys.join('\n')) {
-      changes.push({ op: 'change', kind: 'order', target: direction, after: 'rules in another order' });
+      changes.push({
+        op: 'change',
+        kind: 'order',
+        target: direction,
+        after: 'rules in another order',
+      });
     }
   }
   return changes;
@@ -177,7 +199,13 @@ function nameAddresses(op: 'add' | 'remove', list: string, ranges: AddressRanges
   }));
   const rest = count - prefixes.length;
   if (rest > 0) {
-    changes.push({ op, kind: 'address', target: list, [side]: `${String(rest)} more prefixes`, count: rest });
+    changes.push({
+      op,
+      kind: 'address',
+      target: list,
+      [side]: `${String(rest)} more prefixes`,
+      count: rest,
+    });
   }
   return changes;
 }

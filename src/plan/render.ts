@@ -20,7 +20,10 @@ export function renderPlan(plan: Plan, paint: (sign: Sign, line: string) => stri
   const targetWidth = Math.min(40, Math.max(0, ...lines.map((line) => line.target.length)));
   return lines
     .map(({ sign, verb, target, detail }) =>
-      paint(sign, `${sign} ${verb.padEnd(verbWidth)}  ${target.padEnd(targetWidth)}  ${detail}`.trimEnd()),
+      paint(
+        sign,
+        `${sign} ${verb.padEnd(verbWidth)}  ${target.padEnd(targetWidth)}  ${detail}`.trimEnd(),
+      ),
     )
     .map((line) => `${line}\n`)
     .join('');
@@ -78,7 +81,10 @@ const SIGNS: Record<Change['op'], Sign> = { add: '+', remove: '-', change: '~' }
 
 function lineOfChange(change: Change): Line {
   const { op, kind, target, before, after } = change;
-  const detail = op === 'change' && before !== undefined ? `${before} -> ${after ?? ''}` : (after ?? before ?? '');
+  const detail =
+    op === 'change' && before !== undefined
+      ? `${before} -> ${after ?? ''}`
+      : (after ?? before ?? '');
   return { sign: SIGNS[op], verb: kind, target, detail };
 }
 

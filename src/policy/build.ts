@@ -48,7 +48,7 @@ function build(builder: Builder, node: Node): Built | undefined {
     ? buildMap(builder, node)
     : isSeq(node)
       ? buildList(builder, node)
-      : buildScalar(node as YamlScalar);
+      : buildScalar(node);
   if (anchor !== undefined) builder.anchors.set(anchor, built);
   return built;
 }

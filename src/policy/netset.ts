@@ -58,7 +58,7 @@ function readChunks(bytes: Uint8Array, known: readonly Chunk[], chunkBytes: numb
   const { head, tail } = common(bytes, known);
   const middle: Chunk[] = [];
   const end = bytes.length - lengthOf(tail);
-  for (let start = lengthOf(head); start < end; ) {
+  for (let start = lengthOf(head); start < end;) {
     const next = Math.min(end, nextLine(bytes, Math.min(end, start + chunkBytes) - 1));
     middle.push(readChunk(bytes.subarray(start, next)));
     start = next;
@@ -75,7 +75,8 @@ function common(
   let from = 0;
   for (; from < known.length; from++) {
     const chunk = known[from] as Chunk;
-    if (!endsLine(chunk) || !isSame(bytes.subarray(start, start + chunk.bytes.length), chunk)) break;
+    if (!endsLine(chunk) || !isSame(bytes.subarray(start, start + chunk.bytes.length), chunk))
+      break;
     start += chunk.bytes.length;
   }
   let end = bytes.length;
@@ -142,7 +143,8 @@ function badLines(chunks: readonly Chunk[], file: string): Diagnostic[] {
     }
     line += chunk.lines;
   }
-  if (total > MAX_BAD_LINES) found.push(moreBad(file, total - MAX_BAD_LINES, found.at(-1)?.at?.line ?? 0));
+  if (total > MAX_BAD_LINES)
+    found.push(moreBad(file, total - MAX_BAD_LINES, found.at(-1)?.at?.line ?? 0));
   return found;
 }
 

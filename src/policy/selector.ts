@@ -137,7 +137,9 @@ export function ownerFinder(
   });
   return (path) => {
     const named = exact.get(path) ?? Infinity;
-    const found = globs.find(({ selector, owner }) => owner >= named || matchesSelector(selector, path));
+    const found = globs.find(
+      ({ selector, owner }) => owner >= named || matchesSelector(selector, path),
+    );
     const owner = Math.min(named, found?.owner ?? Infinity);
     return owner === Infinity ? -1 : owner;
   };

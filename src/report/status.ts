@@ -64,7 +64,12 @@ export interface Measured {
 }
 
 /** The policies in force with their cgroups and rules; `wanted` is what should be attached. */
-export function statusPolicies(names: Names, loaded: State, wanted: State, measured: Measured): StatusPolicy[] {
+export function statusPolicies(
+  names: Names,
+  loaded: State,
+  wanted: State,
+  measured: Measured,
+): StatusPolicy[] {
   return names.policies.map((policy, index) => ({
     name: policy.name,
     mode: policy.mode,
@@ -90,7 +95,12 @@ function statusCgroups(
     if (attached.has(attachment.id)) continue;
     const reason = measured.conflicts.get(attachment.path);
     const state = reason === undefined ? 'detached' : 'conflict';
-    cgroups.push({ path: attachment.path, id: attachment.id, state, ...(reason === undefined ? {} : { reason }) });
+    cgroups.push({
+      path: attachment.path,
+      id: attachment.id,
+      state,
+      ...(reason === undefined ? {} : { reason }),
+    });
   }
   for (const { path, id, policy, via } of measured.owned) {
     const isCovered = cgroups.some((cgroup) => cgroup.path === via && cgroup.state === 'attached');
@@ -109,18 +119,29 @@ function statusCgroups(
 export function renderStatus(status: Status): string {
   const lines: string[] = [];
   if (status.enforcing) {
-    lines.push(`enforcing generation ${String(status.generation)}, policy ${status.policyHash?.slice(0, 12) ?? '?'} from ${status.file ?? '?'}`);
+    lines.push(
+      `enforcing generation ${String(status.generation)}, policy ${status.policyHash?.slice(0, 12) ?? '?'} from ${status.file ?? '?'}`,
+    );
   } else lines.push('not enforcing: no policy is loaded');
   for (const note of status.notes) lines.push(`note: ${note}`);
   for (const policy of status.policies) lines.push('', ...renderPolicy(policy));
-  for (const policy of status.interfacePolicies) lines.push('', ...renderInterfaces(policy, status.interfaces));
+  for (const policy of status.interfacePolicies)
+    lines.push('', ...renderInterfaces(policy, status.interfaces));
   const { emitted, suppressed, lost } = status.events;
-  lines.push('', `events   ${String(emitted)} emitted, ${String(suppressed)} suppressed, ${String(lost)} lost`);
-  if (status.interfacePolicies.length > 0) lines.push(`frames   ${String(status.frames.notIp)} that are not IP passed`);
+  lines.push(
+    '',
+    `events   ${String(emitted)} emitted, ${String(suppressed)} suppressed, ${String(lost)} lost`,
+  );
+  if (status.interfacePolicies.length > 0)
+    lines.push(`frames   ${String(status.frames.notIp)} that are not IP passed`);
   const faults = Object.entries(status.faults).filter(([, count]) => count > 0);
   for (const [name, count] of faults) lines.push(`fault    ${name}: ${String(count)}`);
-  const fullest = [...status.maps].sort((a, b) => b.used / b.capacity - a.used / a.capacity).slice(0, 3);
-  const pressure = fullest.map(({ name, used, capacity }) => `${name} ${String(Math.ceil((100 * used) / capacity))}%`);
+  const fullest = [...status.maps]
+    .sort((a, b) => b.used / b.capacity - a.used / a.capacity)
+    .slice(0, 3);
+  const pressure = fullest.map(
+    ({ name, used, capacity }) => `${name} ${String(Math.ceil((100 * used) / capacity))}%`,
+  );
   if (pressure.length > 0) lines.push(`fullest  ${pressure.join(', ')}`);
   return `${lines.join('\n')}\n`;
 }

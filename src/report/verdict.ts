@@ -46,7 +46,8 @@ const ICMP = [PROTOCOLS['icmp'], PROTOCOLS['icmpv6']];
 /** Puts names to numbers. Pure. */
 export function describeEvent(raw: RawEvent, around: EventSurroundings): VerdictEvent {
   const rule = around.names?.rules[raw.rule];
-  const policy = rule === undefined || around.names === null ? undefined : policyOfRule(around.names, rule);
+  const policy =
+    rule === undefined || around.names === null ? undefined : policyOfRule(around.names, rule);
   return {
     time: new Date(around.clockOriginMs + Number(raw.timeNs / 1000n) / 1000).toISOString(),
     policy: policy?.name ?? null,
@@ -54,7 +55,8 @@ export function describeEvent(raw: RawEvent, around: EventSurroundings): Verdict
     hook: raw.hook,
     verdict: raw.action,
     ...(raw.isAudit ? { mode: 'audit' as const } : {}),
-    direction: rule?.direction ?? (raw.hook === 'ingress' || raw.hook === 'xdp' ? 'ingress' : 'egress'),
+    direction:
+      rule?.direction ?? (raw.hook === 'ingress' || raw.hook === 'xdp' ? 'ingress' : 'egress'),
     rule: rule?.name ?? null,
     line: rule?.line ?? null,
     proto: PROTOCOL_NAMES.get(raw.protocol) ?? String(raw.protocol),

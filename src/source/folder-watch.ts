@@ -26,7 +26,8 @@ export interface Place {
 export function placesOf(file: string): Place[] {
   const places: Place[] = [];
   let links = 0;
-  const note = (path: string): void => void places.push({ folder: dirname(path), name: basename(path) });
+  const note = (path: string): void =>
+    void places.push({ folder: dirname(path), name: basename(path) });
   const walk = (path: string): string => {
     if (path === '/') return path;
     const here = join(walk(dirname(path)), basename(path));
@@ -68,7 +69,8 @@ export class FolderWatch {
   /** From now on exactly these; 'grown' when one was not watched before: look once more. */
   set(places: readonly Place[]): 'grown' | 'same' {
     const wanted = new Map<string, Set<string>>();
-    for (const { folder, name } of places) wanted.set(folder, (wanted.get(folder) ?? new Set()).add(name));
+    for (const { folder, name } of places)
+      wanted.set(folder, (wanted.get(folder) ?? new Set()).add(name));
     for (const folder of this.#folders.keys()) if (!wanted.has(folder)) this.#drop(folder);
     let grown = false;
     for (const [folder, names] of wanted) grown = this.#add(folder, names) || grown;

@@ -61,7 +61,11 @@ export class PolicyFile {
     return resolve(dirname(this.path), path);
   }
 
-  #unreadable(found: { readonly why: 'unreadable' | 'unsafe-owner' | 'too-large'; readonly reason: string; readonly fix: string }): Reading {
+  #unreadable(found: {
+    readonly why: 'unreadable' | 'unsafe-owner' | 'too-large';
+    readonly reason: string;
+    readonly fix: string;
+  }): Reading {
     const { why, reason, fix } = found;
     const diagnostic: Diagnostic = {
       severity: 'error',

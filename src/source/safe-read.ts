@@ -5,7 +5,12 @@ import type { Stats } from 'node:fs';
 
 export type SafeRead =
   | { readonly kind: 'read'; readonly bytes: Uint8Array }
-  | { readonly kind: 'failed'; readonly why: 'unreadable' | 'unsafe-owner' | 'too-large'; readonly reason: string; readonly fix: string };
+  | {
+      readonly kind: 'failed';
+      readonly why: 'unreadable' | 'unsafe-owner' | 'too-large';
+      readonly reason: string;
+      readonly fix: string;
+    };
 
 /**
  * The file's bytes, or why not. As root (`uid` 0), the file must belong to root
@@ -28,7 +33,12 @@ export function readSafely(path: string, maxBytes: number, uid: number): SafeRea
 
 function refuse(path: string, stats: Stats, maxBytes: number, uid: number): SafeRead | null {
   if (!stats.isFile()) {
-    return { kind: 'failed', why: 'unreadable', reason: 'it is not a regular file', fix: 'name a file' };
+    return {
+      kind: 'failed',
+      why: 'unreadable',
+      reason: 'it is not a regular file',
+      fix: 'name a file',
+    };
   }
   if (uid === 0 && stats.uid !== 0) {
     const reason = `it belongs to user ${String(stats.uid)}, and cgfw runs as root`;
@@ -52,7 +62,10 @@ function explain(path: string, error: NodeJS.ErrnoException): { reason: string; 
       return { reason: 'there is no such file', fix: `create ${path}, or name another file` };
     case 'EACCES':
     case 'EPERM':
-      return { reason: 'it may not be read by this user', fix: `run as root, or: chmod a+r ${path}` };
+      return {
+        reason: 'it may not be read by this user',
+        fix: `run as root, or: chmod a+r ${path}`,
+      };
     case 'EISDIR':
       return { reason: 'it is a directory', fix: 'name a file' };
     case undefined:

@@ -19,10 +19,13 @@ function attachments(box: Sandbox): readonly Attachment[] {
 }
 
 const pins = (box: Sandbox): string[] =>
-  listLinks(join(box.place.pinRoot, 'links')).map(({ name }) => name).sort();
+  listLinks(join(box.place.pinRoot, 'links'))
+    .map(({ name }) => name)
+    .sort();
 
 async function attached(box: Sandbox, cgroup: string): Promise<Attachment> {
-  const find = (): Attachment | undefined => attachments(box).find(({ path, policy }) => path === cgroup && policy !== 0);
+  const find = (): Attachment | undefined =>
+    attachments(box).find(({ path, policy }) => path === cgroup && policy !== 0);
   await until(`${cgroup} is attached`, () => find() !== undefined);
   return find() as Attachment;
 }
@@ -36,7 +39,11 @@ t.test('cgroups appear, vanish and come back', async (t) => {
     await agent.end('SIGKILL');
     await box.close();
   });
-  t.same((await agent.says('agent started'))['waiting'], ['web'], 'a policy without a cgroup is said to wait');
+  t.same(
+    (await agent.says('agent started'))['waiting'],
+    ['web'],
+    'a policy without a cgroup is said to wait',
+  );
 
   const one = box.cgroup('app-1');
   const startMs = performance.now();
@@ -68,12 +75,17 @@ t.test('cgroups appear, vanish and come back', async (t) => {
   mkdirSync(join(box.place.cgroupRoot, one));
   const third = await attached(box, one);
   t.not(third.id, again.id);
-  await until('only the living one has pins', () => pins(box).every((name) => name.startsWith(`${String(third.id)}-`)));
+  await until('only the living one has pins', () =>
+    pins(box).every((name) => name.startsWith(`${String(third.id)}-`)),
+  );
 
   box.cgroup('other');
   box.cgroup('app-2');
   await attached(box, `${box.name}/app-2`);
-  t.notOk(attachments(box).some(({ path }) => path.endsWith('/other')), 'what no selector names is left alone');
+  t.notOk(
+    attachments(box).some(({ path }) => path.endsWith('/other')),
+    'what no selector names is left alone',
+  );
   t.same(agent.loud(40), []);
 });
 
@@ -128,32 +140,45 @@ policies:
   await until('and attached again', () => attachments(box).length === 2);
 });
 
-t.test('a removed cgroup with a living socket keeps its policy until the socket closes', async (t) => {
-  const box = new Sandbox();
-  const cgroup = box.cgroup('web');
-  box.write(policyText(cgroup, { rules: reject(BLOCKED) }));
-  const agent = await AgentProcess.start(box, '--resync', '1');
-  t.teardown(async () => {
-    await agent.end('SIGKILL');
-    await box.close();
-  });
-  const puppet = box.puppet(cgroup);
-  const socket = await puppet.socket('AF_INET', 'SOCK_DGRAM');
-  const id = cgroupId(join(box.place.cgroupRoot, cgroup));
-  t.ok(id !== null);
-  box.cgroup('elsewhere');
-  // The process moves out; its socket stays a socket of the old cgroup.
-  const { writeFileSync } = await import('node:fs');
-  writeFileSync(join(box.place.cgroupRoot, box.name, 'elsewhere/cgroup.procs'), String(puppet.pid));
-  await box.removeCgroup(cgroup);
-  t.equal(await socket.try('sendto', { bytes: 'x' }, [BLOCKED, 9]), 'EPERM', 'still judged');
-  const before = agent.lines.length;
-  agent.signal('SIGHUP');
-  box.write(policyText(cgroup, { rules: reject('127.1.2.9') }));
-  await agent.says('policy in force as generation', before);
-  t.equal(await socket.try('sendto', { bytes: 'x' }, ['127.1.2.9', 9]), 'EPERM', 'a new policy reaches it');
-  t.equal(await socket.try('sendto', { bytes: 'x' }, [BLOCKED, 9]), 'ok');
-  t.ok(pins(box).some((name) => name.startsWith(`${String(id)}-`)), 'its pins are kept');
-  await socket.do('close');
-  await until('its pins are swept', () => pins(box).length === 0);
-});
+t.test(
+  'a removed cgroup with a living socket keeps its policy until the socket closes',
+  async (t) => {
+    const box = new Sandbox();
+    const cgroup = box.cgroup('web');
+    box.write(policyText(cgroup, { rules: reject(BLOCKED) }));
+    const agent = await AgentProcess.start(box, '--resync', '1');
+    t.teardown(async () => {
+      await agent.end('SIGKILL');
+      await box.close();
+    });
+    const puppet = box.puppet(cgroup);
+    const socket = await puppet.socket('AF_INET', 'SOCK_DGRAM');
+    const id = cgroupId(join(box.place.cgroupRoot, cgroup));
+    t.ok(id !== null);
+    box.cgroup('elsewhere');
+    // The process moves out; its socket stays a socket of the old cgroup.
+    const { writeFileSync } = await import('node:fs');
+    writeFileSync(
+      join(box.place.cgroupRoot, box.name, 'elsewhere/cgroup.procs'),
+      String(puppet.pid),
+    );
+    await box.removeCgroup(cgroup);
+    t.equal(await socket.try('sendto', { bytes: 'x' }, [BLOCKED, 9]), 'EPERM', 'still judged');
+    const before = agent.lines.length;
+    agent.signal('SIGHUP');
+    box.write(policyText(cgroup, { rules: reject('127.1.2.9') }));
+    await agent.says('policy in force as generation', before);
+    t.equal(
+      await socket.try('sendto', { bytes: 'x' }, ['127.1.2.9', 9]),
+      'EPERM',
+      'a new policy reaches it',
+    );
+    t.equal(await socket.try('sendto', { bytes: 'x' }, [BLOCKED, 9]), 'ok');
+    t.ok(
+      pins(box).some((name) => name.startsWith(`${String(id)}-`)),
+      'its pins are kept',
+    );
+    await socket.do('close');
+    await until('its pins are swept', () => pins(box).length === 0);
+  },
+);

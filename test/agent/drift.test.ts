@@ -19,7 +19,10 @@ import { AgentProcess } from './process.js';
 const BLOCKED = '127.1.2.3';
 
 async function bpftool(...argv: readonly string[]): Promise<number | null> {
-  const child = spawn('bpftool', argv, { stdio: 'ignore', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+  const child = spawn('bpftool', argv, {
+    stdio: 'ignore',
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+  });
   const [code] = (await once(child, 'exit')) as [number | null];
   return code;
 }
@@ -36,8 +39,9 @@ t.test('drift', async (t) => {
   });
   const id = cgroupId(join(box.place.cgroupRoot, cgroup)) ?? 0;
   const link = (hook: string): string => join(box.place.pinRoot, 'links', `${String(id)}-${hook}`);
-  const folder = (): string => join(box.place.pinRoot, listSets(box.place.pinRoot).at(-1)?.folder ?? '');
-  const isRepaired = async (what: string, meddle: () => Promise<unknown> | unknown): Promise<void> => {
+  const folder = (): string =>
+    join(box.place.pinRoot, listSets(box.place.pinRoot).at(-1)?.folder ?? '');
+  const isRepaired = async (what: string, meddle: () => unknown): Promise<void> => {
     const from = agent.lines.length;
     await meddle();
     // The resync of each second finds it too; asking is faster.
@@ -50,12 +54,14 @@ t.test('drift', async (t) => {
     t.same(state.leftovers, [], `${what}: nothing is left over`);
     t.equal((await box.cgfw('diff', box.policyFile)).code, 0, `${what}: in step`);
   };
-  const table = (name: string, meddle: (set: NonNullable<ReturnType<typeof openCurrentSet>>) => void) => (): void => {
-    const set = openCurrentSet(box.place.pinRoot);
-    if (set === null) throw new Error(`no set for ${name}`);
-    meddle(set);
-    set.close();
-  };
+  const table =
+    (name: string, meddle: (set: NonNullable<ReturnType<typeof openCurrentSet>>) => void) =>
+    (): void => {
+      const set = openCurrentSet(box.place.pinRoot);
+      if (set === null) throw new Error(`no set for ${name}`);
+      meddle(set);
+      set.close();
+    };
 
   await isRepaired('a link was detached', async () => {
     t.equal(await bpftool('link', 'detach', 'pinned', link('egress')), 0);
@@ -64,25 +70,41 @@ t.test('drift', async (t) => {
     for (const hook of HOOKS) openPinnedLink(link(hook)).detach();
   });
   await isRepaired('the pin of a link was removed', () => unlinkSync(link('egress')));
-  await isRepaired('the owner was changed', table('owners', (set) => writeOwner(set.maps.owners, id, set.generation & 1, 0)));
+  await isRepaired(
+    'the owner was changed',
+    table('owners', (set) => writeOwner(set.maps.owners, id, set.generation & 1, 0)),
+  );
   for (const name of ['roots', 'cells', 'rules', 'services', 'policies'] as const) {
-    await isRepaired(`table ${name} was scribbled on`, table(name, (set) => {
-      const size = set.maps[name].info.valueSize * set.capacity[name];
-      const slot = set.generation & 1;
-      set.maps[name].write(slot * size, new Uint8Array(64).fill(0xff));
-    }));
+    await isRepaired(
+      `table ${name} was scribbled on`,
+      table(name, (set) => {
+        const size = set.maps[name].info.valueSize * set.capacity[name];
+        const slot = set.generation & 1;
+        set.maps[name].write(slot * size, new Uint8Array(64).fill(0xff));
+      }),
+    );
   }
-  await isRepaired('the text was scribbled on', table('text', (set) => {
-    const slot = set.generation & 1;
-    set.maps.text.write(slot * set.capacity.text * 4096 + 100, new Uint8Array(8).fill(0xee));
-  }));
-  await isRepaired('the switch was thrown', table('control', (set) => {
-    set.maps.control.storeWord(0, 0n);
-  }));
+  await isRepaired(
+    'the text was scribbled on',
+    table('text', (set) => {
+      const slot = set.generation & 1;
+      set.maps.text.write(slot * set.capacity.text * 4096 + 100, new Uint8Array(8).fill(0xee));
+    }),
+  );
+  await isRepaired(
+    'the switch was thrown',
+    table('control', (set) => {
+      set.maps.control.storeWord(0, 0n);
+    }),
+  );
   await isRepaired('the pin of a program was removed', () => unlinkSync(join(folder(), 'egress')));
-  await isRepaired('the pin of the explain program was removed', () => unlinkSync(join(folder(), 'explain')));
+  await isRepaired('the pin of the explain program was removed', () =>
+    unlinkSync(join(folder(), 'explain')),
+  );
   await isRepaired('the pin of a table was removed', () => unlinkSync(join(folder(), 'cells')));
-  await isRepaired('the pin of a shared map was removed', () => unlinkSync(join(box.place.pinRoot, 'shared/owners')));
+  await isRepaired('the pin of a shared map was removed', () =>
+    unlinkSync(join(box.place.pinRoot, 'shared/owners')),
+  );
   const stray = join(box.place.pinRoot, 'links/1-egress');
   const map = openPinnedMap(join(box.place.pinRoot, 'shared/control'));
   map.pin(stray);

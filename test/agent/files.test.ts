@@ -1,6 +1,19 @@
 // Whatever happens to the policy file and its set files, the agent keeps up.
 
-import { chmodSync, chownSync, mkdirSync, openSync, renameSync, rmdirSync, symlinkSync, unlinkSync, writeFileSync, writeSync, closeSync, truncateSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmdirSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+  closeSync,
+  truncateSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
@@ -13,7 +26,9 @@ const ONE = '127.1.2.3';
 const TWO = '127.1.2.4';
 
 /** A sandbox with one covered cgroup and an agent that rejects ONE. No resync helps: only the watcher sees. */
-async function begin(t: Test): Promise<{ box: Sandbox; cgroup: string; puppet: Puppet; agent: AgentProcess }> {
+async function begin(
+  t: Test,
+): Promise<{ box: Sandbox; cgroup: string; puppet: Puppet; agent: AgentProcess }> {
   const box = new Sandbox();
   const cgroup = box.cgroup('web');
   const puppet = box.puppet(cgroup);
@@ -27,13 +42,20 @@ async function begin(t: Test): Promise<{ box: Sandbox; cgroup: string; puppet: P
 }
 
 async function rejects(puppet: Puppet, address: string): Promise<void> {
-  await until(`${address} is rejected`, async () => (await probe(puppet, address)) === 'EPERM', 3000);
+  await until(
+    `${address} is rejected`,
+    async () => (await probe(puppet, address)) === 'EPERM',
+    3000,
+  );
 }
 
 t.test('an edit is enforced, however the file is written', async (t) => {
   const { box, cgroup, puppet, agent } = await begin(t);
   t.equal(await probe(puppet, ONE), 'EPERM');
-  const texts = [policyText(cgroup, { rules: reject(TWO) }), policyText(cgroup, { rules: reject(ONE) })] as const;
+  const texts = [
+    policyText(cgroup, { rules: reject(TWO) }),
+    policyText(cgroup, { rules: reject(ONE) }),
+  ] as const;
   const timesMs: number[] = [];
   const measure = async (how: string, write: (text: string) => void): Promise<void> => {
     for (let i = 0; i < 6; i++) {
@@ -56,7 +78,8 @@ t.test('an edit is enforced, however the file is written', async (t) => {
     closeSync(file);
   });
   timesMs.sort((a, b) => a - b);
-  const figure = (share: number): string => (timesMs[Math.floor(share * (timesMs.length - 1))] ?? 0).toFixed(0);
+  const figure = (share: number): string =>
+    (timesMs[Math.floor(share * (timesMs.length - 1))] ?? 0).toFixed(0);
   // How quickly is a question for bench/, not for a test on a shared machine.
   t.comment(`file settled to enforced: median ${figure(0.5)} ms, worst ${figure(1)} ms`);
   t.same(agent.loud(), [], 'nothing went wrong on the way');
@@ -104,16 +127,25 @@ t.test('a deleted file changes nothing, and its return is seen', async (t) => {
 
 t.test('a bad file is an event, not an end', async (t) => {
   const { box, cgroup, puppet, agent } = await begin(t);
-  const good = (last: number): string => policyText(cgroup, { rules: reject(ONE, `127.8.8.${String(last)}`) });
+  const good = (last: number): string =>
+    policyText(cgroup, { rules: reject(ONE, `127.8.8.${String(last)}`) });
   const mended = async (last: number): Promise<void> => {
     box.write(good(last));
     await rejects(puppet, `127.8.8.${String(last)}`);
   };
-  const isSaid = async (what: string, make: () => void, pattern: RegExp, last: number, unmake = (): void => undefined): Promise<void> => {
+  const isSaid = async (
+    what: string,
+    make: () => void,
+    pattern: RegExp,
+    last: number,
+    unmake = (): void => undefined,
+  ): Promise<void> => {
     const from = agent.lines.length;
     make();
     await agent.says('the last good policy stays in force', from);
-    const errors = agent.lines.slice(from).filter(({ level, code }) => level === 50 && code !== undefined);
+    const errors = agent.lines
+      .slice(from)
+      .filter(({ level, code }) => level === 50 && code !== undefined);
     t.equal(errors.length, 1, `${what}: said once`);
     t.match(errors[0]?.msg, pattern, what);
     t.equal(await probe(puppet, ONE), 'EPERM', `${what}: still enforced`);
@@ -122,11 +154,49 @@ t.test('a bad file is an event, not an end', async (t) => {
   };
   await isSaid('not YAML', () => box.write('version: 1\npolicies: [\n'), /error\[yaml-syntax\]/, 1);
   await isSaid('empty', () => writeFileSync(box.policyFile, ''), /error\[empty\]/, 2);
-  await isSaid('a mistake', () => box.write(good(3).replace('reject', 'rejcet')), /policy\.yaml:8:24: error\[wrong-value\][^]*\^[^]*fix: /, 3);
-  await isSaid('a directory', () => { unlinkSync(box.policyFile); mkdirSync(box.policyFile); }, /not a regular file|is a directory/, 4, () => rmdirSync(box.policyFile));
-  await isSaid('writable by others', () => { box.write(good(5)); chmodSync(box.policyFile, 0o666); }, /others can write it \(mode 0666\)/, 5);
-  await isSaid('of another owner', () => { box.write(good(6)); chownSync(box.policyFile, 65534, 65534); }, /belongs to user 65534/, 6);
-  await isSaid('a dangling symlink', () => { unlinkSync(box.policyFile); symlinkSync('nowhere', box.policyFile); }, /no such file/, 7);
+  await isSaid(
+    'a mistake',
+    () => box.write(good(3).replace('reject', 'rejcet')),
+    /policy\.yaml:8:24: error\[wrong-value\][^]*\^[^]*fix: /,
+    3,
+  );
+  await isSaid(
+    'a directory',
+    () => {
+      unlinkSync(box.policyFile);
+      mkdirSync(box.policyFile);
+    },
+    /not a regular file|is a directory/,
+    4,
+    () => rmdirSync(box.policyFile),
+  );
+  await isSaid(
+    'writable by others',
+    () => {
+      box.write(good(5));
+      chmodSync(box.policyFile, 0o666);
+    },
+    /others can write it \(mode 0666\)/,
+    5,
+  );
+  await isSaid(
+    'of another owner',
+    () => {
+      box.write(good(6));
+      chownSync(box.policyFile, 65534, 65534);
+    },
+    /belongs to user 65534/,
+    6,
+  );
+  await isSaid(
+    'a dangling symlink',
+    () => {
+      unlinkSync(box.policyFile);
+      symlinkSync('nowhere', box.policyFile);
+    },
+    /no such file/,
+    7,
+  );
   t.ok(agent.isRunning);
 });
 
@@ -144,7 +214,10 @@ t.test('1000 writes in a second settle to the last state', async (t) => {
   const { box, cgroup, puppet, agent } = await begin(t);
   const start = performance.now();
   for (let i = 1; i <= 1000; i++) {
-    writeFileSync(box.policyFile, policyText(cgroup, { rules: reject(ONE, `127.7.${String(i >> 8)}.${String(i & 255)}`) }));
+    writeFileSync(
+      box.policyFile,
+      policyText(cgroup, { rules: reject(ONE, `127.7.${String(i >> 8)}.${String(i & 255)}`) }),
+    );
     // Lets the loop breathe, and paces the writes over about a second.
     if (i % 10 === 0) await until('the next ten', () => performance.now() - start >= i, 5000);
   }
@@ -158,7 +231,8 @@ t.test('set files are watched like the policy itself', async (t) => {
   const { box, cgroup, puppet, agent } = await begin(t);
   const feed = join(box.folder, 'feeds/a.netset');
   const other = join(box.folder, 'feeds/b.netset');
-  const naming = (file: string): string => policyText(cgroup, { sets: `feed: {file: ${file}}`, rules: reject('feed', ONE) });
+  const naming = (file: string): string =>
+    policyText(cgroup, { sets: `feed: {file: ${file}}`, rules: reject('feed', ONE) });
   box.write('127.3.3.3\n', feed);
   box.write(naming('feeds/a.netset'));
   await rejects(puppet, '127.3.3.3');
@@ -212,7 +286,10 @@ t.test('a bad file is told once, not at every resync', async (t) => {
   const before = agent.loud(40).length;
   agent.signal('SIGHUP');
   const made = box.cgroup('web2');
-  await until('two resyncs have passed', () => agent.lines.filter(({ msg }) => msg === 'looked').length >= 4);
+  await until(
+    'two resyncs have passed',
+    () => agent.lines.filter(({ msg }) => msg === 'looked').length >= 4,
+  );
   t.equal(agent.loud(40).length, before, agent.story());
   t.ok(made);
 });

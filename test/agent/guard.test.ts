@@ -8,7 +8,10 @@ import { AgentProcess } from './process.js';
 
 const FIRST = '127.5.0.1';
 const feedOf = (count: number, from = 0): string =>
-  Array.from({ length: count }, (_, i) => `127.5.${String((i + from) >> 7)}.${String(((i + from) & 127) * 2 + 1)}\n`).join('');
+  Array.from(
+    { length: count },
+    (_, i) => `127.5.${String((i + from) >> 7)}.${String(((i + from) & 127) * 2 + 1)}\n`,
+  ).join('');
 
 t.test('a guarded set', async (t) => {
   const box = new Sandbox();
@@ -16,7 +19,12 @@ t.test('a guarded set', async (t) => {
   const puppet = box.puppet(web);
   const feed = join(box.folder, 'feed.netset');
   box.write(feedOf(100), feed);
-  box.write(policyText(web, { sets: 'feed: {file: feed.netset, guard: 50%}', rules: '[{action: reject, to: feed}]' }));
+  box.write(
+    policyText(web, {
+      sets: 'feed: {file: feed.netset, guard: 50%}',
+      rules: '[{action: reject, to: feed}]',
+    }),
+  );
   const agents: AgentProcess[] = [];
   t.teardown(async () => {
     for (const agent of agents) await agent.end('SIGKILL');
@@ -37,8 +45,10 @@ t.test('a guarded set', async (t) => {
   t.equal(await probe(puppet, FIRST), 'EPERM', 'the loaded list stays');
   await agent.end();
 
-  const sentence = /^warning\[set-guard\]: the new version of set feed adds 10 and removes 90 of 90 prefixes, its guard allows 50%: the loaded list stays\n {2}fix: look at the file; if it is right, run cgfw apply --force$/m;
-  for (const verb of ['diff', 'apply']) t.match((await box.cgfw(verb, box.policyFile)).stderr, sentence, verb);
+  const sentence =
+    /^warning\[set-guard\]: the new version of set feed adds 10 and removes 90 of 90 prefixes, its guard allows 50%: the loaded list stays\n {2}fix: look at the file; if it is right, run cgfw apply --force$/m;
+  for (const verb of ['diff', 'apply'])
+    t.match((await box.cgfw(verb, box.policyFile)).stderr, sentence, verb);
   const status = await box.cgfw('status', box.policyFile);
   t.match(status.stdout, 'note: the new version of set feed is held back by its guard');
   t.equal(await probe(puppet, FIRST), 'EPERM');
@@ -46,6 +56,9 @@ t.test('a guarded set', async (t) => {
 
   t.equal((await box.cgfw('apply', '--force', box.policyFile)).code, 0);
   t.equal(await probe(puppet, FIRST), 'ok', 'apply --force takes it');
-  t.match(await box.cgfw('diff', box.policyFile), { code: 0, stdout: 'in step: the kernel enforces this policy\n' });
+  t.match(await box.cgfw('diff', box.policyFile), {
+    code: 0,
+    stdout: 'in step: the kernel enforces this policy\n',
+  });
   t.notMatch((await box.cgfw('status', box.policyFile)).stdout, 'held back');
 });

@@ -27,18 +27,36 @@ const SELECTORS = ['a', 'b', 'c', 'a/x', '*', '*/x', '**', 'a/**', 'none'] as co
 /** A policy with selectors below `parent`, and the cgroups that exist. */
 const arbitraryStep = fc.record({
   policy: arbitraryPolicy(4),
-  selectors: fc.array(fc.uniqueArray(fc.constantFrom(...SELECTORS), { minLength: 1, maxLength: 3 }), { minLength: 3, maxLength: 3 }),
+  selectors: fc.array(
+    fc.uniqueArray(fc.constantFrom(...SELECTORS), { minLength: 1, maxLength: 3 }),
+    { minLength: 3, maxLength: 3 },
+  ),
   cgroups: fc.subarray([...NAMES]),
-  interfaces: fc.subarray(['eth0', 'eth1', 'veth0']).map((names) => names.map((name, i) => ({ ifindex: i + 1, name, heldBy: null }))),
+  interfaces: fc
+    .subarray(['eth0', 'eth1', 'veth0'])
+    .map((names) => names.map((name, i) => ({ ifindex: i + 1, name, heldBy: null }))),
 });
 
-function below(parent: string, { policy, selectors }: { readonly policy: Policy; readonly selectors: readonly (readonly string[])[] }): Policy {
+function below(
+  parent: string,
+  {
+    policy,
+    selectors,
+  }: { readonly policy: Policy; readonly selectors: readonly (readonly string[])[] },
+): Policy {
   const policies = policy.policies.map((each, i) => ({
     ...each,
     cgroups: (selectors[i] ?? ['none']).map((selector) => `${parent}/${selector}`),
   }));
   // No interface of this machine is anybody's.
-  return { ...policy, policies, interfaces: policy.interfaces.map((each) => ({ ...each, interfaces: each.interfaces.map((name) => `${name}-none`) })) };
+  return {
+    ...policy,
+    policies,
+    interfaces: policy.interfaces.map((each) => ({
+      ...each,
+      interfaces: each.interfaces.map((name) => `${name}-none`),
+    })),
+  };
 }
 
 t.test(`the diff of a state with itself is empty (seed ${String(SEED)})`, (t) => {
@@ -51,9 +69,20 @@ t.test(`the diff of a state with itself is empty (seed ${String(SEED)})`, (t) =>
     })
     .map(({ step, outdated, leftovers, generation }): State => {
       const cgroups = step.cgroups.map((path, i) => ({ id: i + 1, path: `top/${path}` }));
-      const state = desire(compile({ ...below('top', step), interfaces: step.policy.interfaces }, new Map()), { cgroups, interfaces: step.interfaces, build: 'ab' }, NOTHING);
-      const attachments = state.attachments.map((each) => ({ ...each, outdated: outdated ? each.hooks : [] }));
-      const interfaces = state.interfaces.map((each) => ({ ...each, mode: 'native' as const, isOutdated: outdated }));
+      const state = desire(
+        compile({ ...below('top', step), interfaces: step.policy.interfaces }, new Map()),
+        { cgroups, interfaces: step.interfaces, build: 'ab' },
+        NOTHING,
+      );
+      const attachments = state.attachments.map((each) => ({
+        ...each,
+        outdated: outdated ? each.hooks : [],
+      }));
+      const interfaces = state.interfaces.map((each) => ({
+        ...each,
+        mode: 'native' as const,
+        isOutdated: outdated,
+      }));
       return { ...state, attachments, interfaces, leftovers, generation };
     });
   fc.assert(
@@ -79,7 +108,12 @@ t.test(`after a plan the kernel reads back as desired (seed ${String(SEED)})`, a
     }
     for (const name of wanted) {
       box.cgroup(name);
-      for (let path = name; path !== '.'; path = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '.') exists.add(path);
+      for (
+        let path = name;
+        path !== '.';
+        path = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '.'
+      )
+        exists.add(path);
     }
   };
   let steps = 0;
@@ -96,11 +130,20 @@ t.test(`after a plan the kernel reads back as desired (seed ${String(SEED)})`, a
       const cgroups = listCgroups(box.place.cgroupRoot);
       const after = readState(box.place, cgroups);
       if (after.program === null || outcome.program === null) throw new Error('nothing is loaded');
-      const desired = desire(outcome.program, { cgroups, interfaces: [], build: after.programs?.build ?? '' }, after);
-      const living = (state: State) => state.attachments.filter((each) => !isLingering(each)).map(({ id, path, policy, hooks }) => ({ id, path, policy, hooks }));
-      if (JSON.stringify(living(after)) !== JSON.stringify(living(desired))) throw new Error('attachments differ');
+      const desired = desire(
+        outcome.program,
+        { cgroups, interfaces: [], build: after.programs?.build ?? '' },
+        after,
+      );
+      const living = (state: State) =>
+        state.attachments
+          .filter((each) => !isLingering(each))
+          .map(({ id, path, policy, hooks }) => ({ id, path, policy, hooks }));
+      if (JSON.stringify(living(after)) !== JSON.stringify(living(desired)))
+        throw new Error('attachments differ');
       if (!isSameProgram(after.program, desired.program)) throw new Error('the tables differ');
-      if (!diff(desired, after).actions.every(({ op }) => op === 'sweep')) throw new Error('not in step');
+      if (!diff(desired, after).actions.every(({ op }) => op === 'sweep'))
+        throw new Error('not in step');
     } finally {
       lock.close();
     }

@@ -11,7 +11,9 @@ export interface Writing {
 
 /** One policy about `cgroups` that rejects what `rules` say. */
 export function policyText(cgroups: string | readonly string[], writing: Writing = {}): string {
-  const selectors = (typeof cgroups === 'string' ? [cgroups] : cgroups).map((path) => JSON.stringify(path));
+  const selectors = (typeof cgroups === 'string' ? [cgroups] : cgroups).map((path) =>
+    JSON.stringify(path),
+  );
   return `version: 1
 ${writing.sets === undefined ? '' : `sets:\n  ${writing.sets}\n`}policies:
   - name: web

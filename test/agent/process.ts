@@ -13,9 +13,17 @@ import type { Result, Sandbox } from '../kernel/sandbox.js';
  * started through env: the test runner puts itself into every Node that we spawn.
  */
 export const ENV = '/usr/bin/env';
-export const CGFW = ['-u', 'NODE_OPTIONS', process.execPath, join(import.meta.dirname, '../../src/cli/bin.js')] as const;
+export const CGFW = [
+  '-u',
+  'NODE_OPTIONS',
+  process.execPath,
+  join(import.meta.dirname, '../../src/cli/bin.js'),
+] as const;
 
-export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string; readonly level: number };
+export type LogLine = Readonly<Record<string, unknown>> & {
+  readonly msg: string;
+  readonly level: number;
+};
 
 export const WARN = 40;
 export const ERROR = 50;
@@ -29,7 +37,9 @@ export class AgentProcess {
   private constructor(child: ChildProcess) {
     this.#child = child;
     if (child.stdout !== null) {
-      createInterface({ input: child.stdout }).on('line', (line) => this.lines.push(JSON.parse(line) as LogLine));
+      createInterface({ input: child.stdout }).on('line', (line) =>
+        this.lines.push(JSON.parse(line) as LogLine),
+      );
     }
     child.stderr?.on('data', (chunk: Buffer) => this.stderr.push(chunk.toString()));
   }
@@ -70,14 +80,16 @@ export class AgentProcess {
 
   /** Waits for a line from number `from` on; throws with the whole log when it does not come. */
   async says(part: string, from = 0): Promise<LogLine> {
-    const find = (): LogLine | undefined => this.lines.slice(from).find(({ msg }) => msg.includes(part));
+    const find = (): LogLine | undefined =>
+      this.lines.slice(from).find(({ msg }) => msg.includes(part));
     try {
       await until(`the agent says: ${part}`, () => find() !== undefined || !this.isRunning);
     } catch (error) {
       throw new Error(`${String(error)}\n${this.story()}`);
     }
     const line = find();
-    if (line === undefined) throw new Error(`the agent ended without saying: ${part}\n${this.story()}`);
+    if (line === undefined)
+      throw new Error(`the agent ended without saying: ${part}\n${this.story()}`);
     return line;
   }
 
@@ -109,7 +121,11 @@ export interface SpawnOptions {
 }
 
 /** Runs a command line as a process of its own, to its end. */
-export async function runProcess(box: Sandbox, argv: readonly string[], options: SpawnOptions = {}): Promise<Result> {
+export async function runProcess(
+  box: Sandbox,
+  argv: readonly string[],
+  options: SpawnOptions = {},
+): Promise<Result> {
   const uid = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
   const child = spawn(ENV, [...CGFW, ...argv], { env: { ...box.env, ...options.env }, ...uid });
   let stdout = '';

@@ -22,8 +22,13 @@ const TWO = '127.1.2.4';
 type Rule = { readonly direction: string; readonly name: string; readonly packets: number };
 
 async function packetsOf(box: Sandbox, name: string): Promise<number> {
-  const { policies } = (await box.json('status', box.policyFile)) as { policies: { rules: Rule[] }[] };
-  return policies[0]?.rules.find((rule) => rule.direction === 'egress' && rule.name === name)?.packets ?? -1;
+  const { policies } = (await box.json('status', box.policyFile)) as {
+    policies: { rules: Rule[] }[];
+  };
+  return (
+    policies[0]?.rules.find((rule) => rule.direction === 'egress' && rule.name === name)?.packets ??
+    -1
+  );
 }
 
 function policyOf(box: Sandbox, text: string): Policy {
@@ -85,33 +90,46 @@ t.test('an agent ends in any way, and the next one adopts what is loaded', async
   t.ok(fourth.isRunning);
 });
 
-t.test('an agent without a usable file keeps what is loaded, and covers new cgroups with it', async (t) => {
-  for (const [what, text] of [['bad', 'version: 2\n'], ['absent', null]] as const) {
-    const box = new Sandbox();
-    const good = policyText(`${box.name}/*`, { rules: reject(ONE), log: 'denied' });
-    await box.apply(good);
-    if (text === null) {
-      const { unlinkSync } = await import('node:fs');
-      unlinkSync(box.policyFile);
-    } else box.write(text);
-    const agent = await AgentProcess.start(box, '--resync', '3600');
-    try {
-      await agent.says('the last good policy stays in force');
-      const cgroup = box.cgroup('late');
-      await until('the new cgroup is attached', () =>
-        readState(box.place, listCgroups(box.place.cgroupRoot), 'names-only').attachments.some(({ path, policy }) => path === cgroup && policy === 1));
-      t.equal(await probe(box.puppet(cgroup), ONE), 'EPERM', `${what}: by the loaded selectors`);
-      const line = await agent.says(`-> ${ONE}:9`);
-      t.match(line, { event: { policy: 'web', cgroup, verdict: 'reject', rule: '0' } }, `${what}: events are logged`);
-      box.write(policyText(`${box.name}/*`, { rules: reject(TWO) }));
-      await agent.says('policy in force as generation 2');
-      t.equal(await probe(box.puppet(cgroup), TWO), 'EPERM', `${what}: the mended file is taken`);
-    } finally {
-      await agent.end('SIGKILL');
-      await box.close();
+t.test(
+  'an agent without a usable file keeps what is loaded, and covers new cgroups with it',
+  async (t) => {
+    for (const [what, text] of [
+      ['bad', 'version: 2\n'],
+      ['absent', null],
+    ] as const) {
+      const box = new Sandbox();
+      const good = policyText(`${box.name}/*`, { rules: reject(ONE), log: 'denied' });
+      await box.apply(good);
+      if (text === null) {
+        const { unlinkSync } = await import('node:fs');
+        unlinkSync(box.policyFile);
+      } else box.write(text);
+      const agent = await AgentProcess.start(box, '--resync', '3600');
+      try {
+        await agent.says('the last good policy stays in force');
+        const cgroup = box.cgroup('late');
+        await until('the new cgroup is attached', () =>
+          readState(box.place, listCgroups(box.place.cgroupRoot), 'names-only').attachments.some(
+            ({ path, policy }) => path === cgroup && policy === 1,
+          ),
+        );
+        t.equal(await probe(box.puppet(cgroup), ONE), 'EPERM', `${what}: by the loaded selectors`);
+        const line = await agent.says(`-> ${ONE}:9`);
+        t.match(
+          line,
+          { event: { policy: 'web', cgroup, verdict: 'reject', rule: '0' } },
+          `${what}: events are logged`,
+        );
+        box.write(policyText(`${box.name}/*`, { rules: reject(TWO) }));
+        await agent.says('policy in force as generation 2');
+        t.equal(await probe(box.puppet(cgroup), TWO), 'EPERM', `${what}: the mended file is taken`);
+      } finally {
+        await agent.end('SIGKILL');
+        await box.close();
+      }
     }
-  }
-});
+  },
+);
 
 t.test('an agent with nothing loaded and no file waits for it', async (t) => {
   const box = new Sandbox();
@@ -151,6 +169,7 @@ async function stopAtEachAction(
     } catch (error) {
       if (!(error instanceof Error) || error.message !== 'stopped') throw error;
     }
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- set by the callback above
     if (stoppedAt === null) return stop;
     await check(stoppedAt, isSwitched);
     // Whoever comes next begins from wherever this one was stopped: undo it for the next round.
@@ -172,7 +191,11 @@ t.test('an apply that is stopped before any of its actions', async (t) => {
   const stops = await stopAtEachAction(box, wanted, async (action, isSwitched) => {
     stopped.push(action.op);
     const inForce = [await probe(puppet, ONE), await probe(puppet, TWO)];
-    t.same(inForce, isSwitched ? ['ok', 'EPERM'] : ['EPERM', 'ok'], `before ${action.op}: the ${isSwitched ? 'new' : 'old'} policy, whole`);
+    t.same(
+      inForce,
+      isSwitched ? ['ok', 'EPERM'] : ['EPERM', 'ok'],
+      `before ${action.op}: the ${isSwitched ? 'new' : 'old'} policy, whole`,
+    );
     const again = await reconcile(box.place, wanted, { guards: [] });
     t.ok(again.remaining.inStep, `before ${action.op}: the next apply converges`);
     t.same([await probe(puppet, ONE), await probe(puppet, TWO)], ['ok', 'EPERM']);
@@ -187,21 +210,24 @@ t.test('an apply that is stopped before any of its actions', async (t) => {
   t.same(new Set(stopped), new Set(['attach', 'fill', 'assign', 'switch']));
 });
 
-t.test('a first apply that is stopped before any of its actions leaves nothing in force', async (t) => {
-  const box = new Sandbox();
-  const web = box.cgroup('web');
-  const puppet = box.puppet(web);
-  t.teardown(() => box.close());
-  const wanted = policyOf(box, policyText(web, { rules: reject(TWO) }));
-  await stopAtEachAction(box, wanted, async (action, isSwitched) => {
-    t.equal(await probe(puppet, TWO), isSwitched ? 'EPERM' : 'ok', `before ${action.op}`);
-    const again = await reconcile(box.place, wanted, { guards: [] });
-    t.ok(again.remaining.inStep);
-    t.equal(await probe(puppet, TWO), 'EPERM');
-    t.equal((await box.cgfw('down')).code, 0);
-    t.equal(await probe(puppet, TWO), 'ok');
-  });
-});
+t.test(
+  'a first apply that is stopped before any of its actions leaves nothing in force',
+  async (t) => {
+    const box = new Sandbox();
+    const web = box.cgroup('web');
+    const puppet = box.puppet(web);
+    t.teardown(() => box.close());
+    const wanted = policyOf(box, policyText(web, { rules: reject(TWO) }));
+    await stopAtEachAction(box, wanted, async (action, isSwitched) => {
+      t.equal(await probe(puppet, TWO), isSwitched ? 'EPERM' : 'ok', `before ${action.op}`);
+      const again = await reconcile(box.place, wanted, { guards: [] });
+      t.ok(again.remaining.inStep);
+      t.equal(await probe(puppet, TWO), 'EPERM');
+      t.equal((await box.cgfw('down')).code, 0);
+      t.equal(await probe(puppet, TWO), 'ok');
+    });
+  },
+);
 
 t.test('kill -9 in the middle of an apply', async (t) => {
   const box = new Sandbox();
@@ -209,7 +235,10 @@ t.test('kill -9 in the middle of an apply', async (t) => {
   const puppet = box.puppet(web);
   t.teardown(() => box.close());
   const old = policyText(web, { rules: reject(ONE) });
-  const lines = Array.from({ length: 4000 }, (_, i) => `198.51.${String(i >> 8)}.${String(i & 255)}\n`).join('');
+  const lines = Array.from(
+    { length: 4000 },
+    (_, i) => `198.51.${String(i >> 8)}.${String(i & 255)}\n`,
+  ).join('');
   await box.apply(old);
   writeFileSync(join(box.folder, 'big.netset'), lines);
   const wanted = policyText(web, { sets: 'big: {file: big.netset}', rules: reject('big', TWO) });
@@ -229,7 +258,10 @@ t.test('kill -9 in the middle of an apply', async (t) => {
     child.kill('SIGKILL');
     await gone;
     const inForce = [await probe(puppet, ONE), await probe(puppet, TWO)].join();
-    t.ok(inForce === 'EPERM,ok' || inForce === 'ok,EPERM', `killed after ${String(delayMs)} ms: ${inForce}, one policy or the other, whole`);
+    t.ok(
+      inForce === 'EPERM,ok' || inForce === 'ok,EPERM',
+      `killed after ${String(delayMs)} ms: ${inForce}, one policy or the other, whole`,
+    );
     if (inForce === 'ok,EPERM') switched++;
     t.equal((await box.cgfw('apply', box.policyFile)).code, 0);
     t.same([await probe(puppet, ONE), await probe(puppet, TWO)], ['ok', 'EPERM']);
@@ -244,7 +276,9 @@ t.test('many writers at once end well, one after the other', async (t) => {
   const web = box.cgroup('web');
   t.teardown(() => box.close());
   const files = Array.from({ length: 4 }, (_, i) => join(box.folder, `p${String(i)}.yaml`));
-  files.forEach((file, i) => box.write(policyText(web, { rules: reject(`127.1.2.${String(i)}`) }), file));
+  files.forEach((file, i) =>
+    box.write(policyText(web, { rules: reject(`127.1.2.${String(i)}`) }), file),
+  );
   const results = await Promise.all(files.map((file) => runProcess(box, ['apply', file])));
   for (const result of results) t.equal(result.code, 0, result.stderr);
   const generations = results.map(({ stdout }) => /in force: generation (\d+)/.exec(stdout)?.[1]);

@@ -1,7 +1,14 @@
 // New programs and larger tables take over while traffic flows.
 
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
@@ -30,7 +37,9 @@ function policyOf(box: Sandbox, text: string): Policy {
 
 /** Packets of the rule about BLOCKED, as the kernel counts them. */
 function refusals(place: Place): number {
-  const rule = readState(place, [], 'names-only').program?.names.rules.find(({ name }) => name === 'blocked');
+  const rule = readState(place, [], 'names-only').program?.names.rules.find(
+    ({ name }) => name === 'blocked',
+  );
   const set = openCurrentSet(place.pinRoot);
   if (rule === undefined || set === null) throw new Error('the rule is not loaded');
   try {
@@ -41,7 +50,10 @@ function refusals(place: Place): number {
 }
 
 /** Sends to both addresses for as long as `work` takes: what each send came to. */
-async function underTraffic(puppet: Puppet, work: () => Promise<void>): Promise<{ sent: number; wrong: string[] }> {
+async function underTraffic(
+  puppet: Puppet,
+  work: () => Promise<void>,
+): Promise<{ sent: number; wrong: string[] }> {
   const socket = await puppet.socket('AF_INET', 'SOCK_DGRAM');
   const wrong: string[] = [];
   let sent = 0;
@@ -49,6 +61,7 @@ async function underTraffic(puppet: Puppet, work: () => Promise<void>): Promise<
   const working = work().finally(() => {
     isDone = true;
   });
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- set by the callback above
   while (!isDone) {
     const blocked = await socket.try('sendto', { bytes: 'x' }, [BLOCKED, 9]);
     const open = await socket.try('sendto', { bytes: 'x' }, [OPEN, 9]);
@@ -60,7 +73,9 @@ async function underTraffic(puppet: Puppet, work: () => Promise<void>): Promise<
   return { sent, wrong };
 }
 
-async function begin(t: Test): Promise<{ box: Sandbox; cgroup: string; puppet: Puppet; policy: Policy }> {
+async function begin(
+  t: Test,
+): Promise<{ box: Sandbox; cgroup: string; puppet: Puppet; policy: Policy }> {
   const box = new Sandbox();
   t.teardown(() => box.close());
   const cgroup = box.cgroup('web');
@@ -81,7 +96,10 @@ t.test('new programs move in without a gap, and counters go on', async (t) => {
       // Bytes after the end of an ELF file change nothing but what it is called.
       appendFileSync(join(objectDir, 'cgroup_skb.bpf.o'), 'x');
       const outcome = await reconcile(place, policy, { guards: [] });
-      t.same(outcome.plan.actions.map(({ op }) => op), ['load', 'update', 'sweep']);
+      t.same(
+        outcome.plan.actions.map(({ op }) => op),
+        ['load', 'update', 'sweep'],
+      );
       t.ok(outcome.remaining.inStep, 'in step afterwards');
       sets = listSets(place.pinRoot).length;
     }
@@ -99,7 +117,11 @@ t.test('tables grow while traffic flows', async (t) => {
   let last: Policy | null = null;
   const { sent, wrong } = await underTraffic(puppet, async () => {
     for (const count of [30_000, 120_000]) {
-      const lines = Array.from({ length: count }, (_, i) => `100.${String(64 + (i >> 14))}.${String((i >> 6) & 255)}.${String((i & 63) * 4)}\n`);
+      const lines = Array.from(
+        { length: count },
+        (_, i) =>
+          `100.${String(64 + (i >> 14))}.${String((i >> 6) & 255)}.${String((i & 63) * 4)}\n`,
+      );
       box.write(lines.join(''), join(box.folder, 'feed.netset'));
       last = policyOf(box, text);
       const outcome = await reconcile(box.place, last, { guards: [] });
@@ -115,15 +137,23 @@ t.test('tables grow while traffic flows', async (t) => {
 
 t.test('more rules than counters: those of rules that stay go on', async (t) => {
   const { box, cgroup, puppet } = await begin(t);
-  const more = Array.from({ length: 4200 }, (_, i) => `{action: reject, to: 100.64.${String(i >> 8)}.${String(i & 255)}}`);
-  const text = policyText(cgroup, { rules: `[{name: blocked, action: reject, to: ${BLOCKED}}, ${more.join(', ')}]` });
+  const more = Array.from(
+    { length: 4200 },
+    (_, i) => `{action: reject, to: 100.64.${String(i >> 8)}.${String(i & 255)}}`,
+  );
+  const text = policyText(cgroup, {
+    rules: `[{name: blocked, action: reject, to: ${BLOCKED}}, ${more.join(', ')}]`,
+  });
   const { sent, wrong } = await underTraffic(puppet, async () => {
     await reconcile(box.place, policyOf(box, text), { guards: [] });
   });
   t.same(wrong, []);
   const counted = refusals(box.place);
   // Refusals between the copy of the counters and the move of a link are counted in the old map.
-  t.ok(counted <= sent && counted >= sent * 0.9, `${String(counted)} of ${String(sent)} refusals counted`);
+  t.ok(
+    counted <= sent && counted >= sent * 0.9,
+    `${String(counted)} of ${String(sent)} refusals counted`,
+  );
 });
 
 t.test('a version with another size of ring takes over the loaded one', async (t) => {
@@ -131,20 +161,40 @@ t.test('a version with another size of ring takes over the loaded one', async (t
   const source = join(box.folder, 'source');
   cpSync(join(PACKAGE_ROOT, 'bpf'), source, { recursive: true });
   const maps = readFileSync(join(source, 'maps.h'), 'utf8');
-  const changed = maps.replace(/__uint\(max_entries, \d+ << 20\);/, '__uint(max_entries, 1 << 20);');
+  const changed = maps.replace(
+    /__uint\(max_entries, \d+ << 20\);/,
+    '__uint(max_entries, 1 << 20);',
+  );
   t.not(changed, maps);
   writeFileSync(join(source, 'maps.h'), changed);
   const objectDir = join(box.folder, 'bpf');
   mkdirSync(objectDir);
   const multiarch = execFileSync('g++', ['-print-multiarch'], { encoding: 'utf8' }).trim();
   for (const name of readdirSync(source).filter((file) => file.endsWith('.bpf.c'))) {
-    const flags = ['-O2', '-g', '-target', 'bpf', '-mcpu=v2', `-I/usr/include/${multiarch}`, `-I${source}`];
-    execFileSync('clang', [...flags, '-c', join(source, name), '-o', join(objectDir, name.replace(/c$/, 'o'))]);
+    const flags = [
+      '-O2',
+      '-g',
+      '-target',
+      'bpf',
+      '-mcpu=v2',
+      `-I/usr/include/${multiarch}`,
+      `-I${source}`,
+    ];
+    execFileSync('clang', [
+      ...flags,
+      '-c',
+      join(source, name),
+      '-o',
+      join(objectDir, name.replace(/c$/, 'o')),
+    ]);
   }
   const place = { ...box.place, objectDir };
   const { sent, wrong } = await underTraffic(puppet, async () => {
     const outcome = await reconcile(place, policy, { guards: [] });
-    t.same(outcome.plan.actions.map(({ op }) => op), ['load', 'update', 'sweep']);
+    t.same(
+      outcome.plan.actions.map(({ op }) => op),
+      ['load', 'update', 'sweep'],
+    );
     t.ok(outcome.remaining.inStep);
   });
   t.same(wrong, []);

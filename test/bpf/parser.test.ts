@@ -180,12 +180,10 @@ const step = fc.oneof(
   fc
     .constantFrom(0, 0, 1, 185)
     .map((offset) => ({ kind: 44, make: (next: number) => fragmentHeader(next, offset) })),
-  fc
-    .constantFrom(0, 0, 1)
-    .map((left) => ({
-      kind: 43,
-      make: (next: number) => routingHeader(next, left, '2001:db8::9'),
-    })),
+  fc.constantFrom(0, 0, 1).map((left) => ({
+    kind: 43,
+    make: (next: number) => routingHeader(next, left, '2001:db8::9'),
+  })),
   fc.constant({ kind: 51, make: (next: number) => [next, 4, ...Array<number>(22).fill(0)] }),
 );
 const packet6 = fc

@@ -34,7 +34,13 @@ async function begin(t: Test): Promise<Stage> {
   box.write(policyText(web, { rules: reject(NEW) }), file);
   const inForce = async (): Promise<string> => {
     const [old, now] = [await probe(puppet, OLD), await probe(puppet, NEW)];
-    return old === 'EPERM' && now === 'ok' ? 'old' : old === 'ok' && now === 'EPERM' ? 'new' : old === 'ok' ? 'none' : 'both';
+    return old === 'EPERM' && now === 'ok'
+      ? 'old'
+      : old === 'ok' && now === 'EPERM'
+        ? 'new'
+        : old === 'ok'
+          ? 'none'
+          : 'both';
   };
   return { box, puppet, web, file, inForce };
 }
@@ -44,12 +50,18 @@ t.test('a trial that nobody confirms is undone', async (t) => {
   t.equal((await box.cgfw('apply', box.policyFile)).code, 0);
   const { code, stdout } = await box.cgfw('apply', file, '--confirm', '2s');
   t.equal(code, 0);
-  t.match(stdout, /in force: generation 2\non trial: undone in [12] seconds unless you run cgfw confirm\n$/);
+  t.match(
+    stdout,
+    /in force: generation 2\non trial: undone in [12] seconds unless you run cgfw confirm\n$/,
+  );
   t.equal(await inForce(), 'new');
   t.match(await box.json('status', file), { trial: { seconds: Number }, notes: [/on trial/] });
   const refused = await box.cgfw('apply', box.policyFile);
   t.equal(refused.code, 2);
-  t.match(refused.stderr, /another policy is on trial for \d more seconds\n {2}fix: end the trial first: cgfw confirm keeps/);
+  t.match(
+    refused.stderr,
+    /another policy is on trial for \d more seconds\n {2}fix: end the trial first: cgfw confirm keeps/,
+  );
   await until('the old policy is back', async () => (await inForce()) === 'old');
   await until('the trial is forgotten', () => readTrial(box.place) === null);
   t.equal((await box.cgfw('diff', box.policyFile)).code, 0, 'whole, to the last byte');
@@ -63,7 +75,11 @@ t.test('a confirmed trial stays', async (t) => {
   await box.cgfw('apply', box.policyFile);
   await box.cgfw('apply', file, '--confirm', '2s');
   const deadlineNs = readTrial(box.place)?.deadlineNs ?? 0n;
-  t.same(await box.cgfw('confirm'), { code: 0, stdout: 'confirmed: generation 2 stays in force\n', stderr: '' });
+  t.same(await box.cgfw('confirm'), {
+    code: 0,
+    stdout: 'confirmed: generation 2 stays in force\n',
+    stderr: '',
+  });
   await until('its time has passed', () => process.hrtime.bigint() > deadlineNs + 700_000_000n);
   t.equal(await inForce(), 'new');
   const inStep = await box.cgfw('apply', file, '--confirm', '2s');
@@ -74,8 +90,15 @@ t.test('a confirmed trial stays', async (t) => {
 t.test('confirm --revert puts back at once, and --json says so', async (t) => {
   const { box, file, inForce } = await begin(t);
   await box.cgfw('apply', box.policyFile);
-  t.match(await box.json('apply', file, '--confirm', '1h'), { applied: true, trial: { generation: 2, seconds: 3600 } });
-  t.same(await box.json('confirm', '--revert'), { confirmed: false, reverted: true, generation: 3 });
+  t.match(await box.json('apply', file, '--confirm', '1h'), {
+    applied: true,
+    trial: { generation: 2, seconds: 3600 },
+  });
+  t.same(await box.json('confirm', '--revert'), {
+    confirmed: false,
+    reverted: true,
+    generation: 3,
+  });
   t.equal(await inForce(), 'old');
   await box.cgfw('apply', file, '--confirm', '1h');
   t.same(await box.json('confirm'), { confirmed: true, reverted: false, generation: 4 });
@@ -95,7 +118,11 @@ t.test('the trial outlives the terminal it was begun in', async (t) => {
   await box.cgfw('apply', box.policyFile);
   // A session of its own, as a terminal has; its end is a SIGHUP to all in it.
   const command = [ENV, ...CGFW, 'apply', file, '--confirm', '2s'];
-  const shell = spawn('sh', ['-c', '"$@"; kill -HUP 0; sleep 60', 'sh', ...command], { env: box.env, detached: true, stdio: 'ignore' });
+  const shell = spawn('sh', ['-c', '"$@"; kill -HUP 0; sleep 60', 'sh', ...command], {
+    env: box.env,
+    detached: true,
+    stdio: 'ignore',
+  });
   await once(shell, 'exit');
   t.equal(await inForce(), 'new');
   await until('the old policy is back', async () => (await inForce()) === 'old');
@@ -112,12 +139,18 @@ t.test('a running agent leaves a trial alone, and ends it where nobody else does
   writeFileSync(box.policyFile, policyText(web, { rules: reject(OLD, '127.1.2.9') }));
   const disagrees = await box.cgfw('confirm');
   t.equal(disagrees.code, 2);
-  t.match(disagrees.stderr, /the running agent follows \S+, which says something else[^]*fix: copy the policy there first: cp \S+new\.yaml /);
+  t.match(
+    disagrees.stderr,
+    /the running agent follows \S+, which says something else[^]*fix: copy the policy there first: cp \S+new\.yaml /,
+  );
   t.equal(await inForce(), 'new', 'still');
   await until('the old policy is back', async () => (await inForce()) === 'old');
   const from = agent.lines.length - 6;
   await agent.says('policy in force as generation', Math.max(0, from));
-  await until('what the file says now is in force', async () => (await box.cgfw('diff', box.policyFile)).code === 0);
+  await until(
+    'what the file says now is in force',
+    async () => (await box.cgfw('diff', box.policyFile)).code === 0,
+  );
 
   await box.cgfw('apply', file, '--confirm', '1h');
   box.write(policyText(web, { rules: reject(NEW) }));
@@ -136,7 +169,10 @@ t.test('an agent ends a trial when the process that waits was killed', async (t)
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('\0confirm\0--wait') && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`CGFW_PINS=${box.place.pinRoot}`);
+        return (
+          readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('\0confirm\0--wait') &&
+          readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`CGFW_PINS=${box.place.pinRoot}`)
+        );
       } catch {
         return false;
       }

@@ -835,6 +835,7 @@ t.test('a lock', async (t) => {
       console.log(lock === null ? 'refused' : 'held');
       setInterval(() => {}, 1000);
     `)]); // prettier-ignore
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- the overloads of spawn do not say
     if (child.stdout === null) throw new Error('no output');
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
     if (String(line) !== 'held\n') throw new Error(String(line));

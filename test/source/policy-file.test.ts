@@ -48,7 +48,11 @@ t.test('a set file that others can write is refused in the same way', async (t) 
   const { folder, file, codes } = place(t);
   chmodSync(join(folder, 'feed.netset'), 0o666);
   t.same(codes(), ['set-file']);
-  t.match(file.read().diagnostics[0], { message: /others can write it/, fix: /chmod go-w/, at: { line: 3 } });
+  t.match(file.read().diagnostics[0], {
+    message: /others can write it/,
+    fix: /chmod go-w/,
+    at: { line: 3 },
+  });
   chmodSync(join(folder, 'feed.netset'), 0o644);
   t.same(codes(), []);
 });

@@ -6,7 +6,14 @@ import { pendingTrial, secondsLeft } from '../../agent/trial.js';
 import type { Action } from '../../plan/action.js';
 import type { Place } from '../../kernel/place.js';
 import { planToJson, renderPlan, renderSummary } from '../../plan/render.js';
-import { CGROUP_ROOT_OPTION, DEFAULT_POLICY, JSON_OPTION, POLICY_ARGUMENT, printJson, textOption } from '../command.js';
+import {
+  CGROUP_ROOT_OPTION,
+  DEFAULT_POLICY,
+  JSON_OPTION,
+  POLICY_ARGUMENT,
+  printJson,
+  textOption,
+} from '../command.js';
 import type { Verb } from '../command.js';
 import { startDetached } from '../detach.js';
 import { parseDuration } from '../duration.js';
@@ -21,14 +28,23 @@ export const apply: Verb = {
   args: [POLICY_ARGUMENT],
   options: [
     JSON_OPTION,
-    ['--confirm <duration>', 'put back what was in force before unless cgfw confirm follows within 60s, 5m or 1h'],
-    ['--force', 'take set files that change more than their guard allows, and drop SSH connections that a policy of interfaces denies'],
+    [
+      '--confirm <duration>',
+      'put back what was in force before unless cgfw confirm follows within 60s, 5m or 1h',
+    ],
+    [
+      '--force',
+      'take set files that change more than their guard allows, and drop SSH connections that a policy of interfaces denies',
+    ],
     CGROUP_ROOT_OPTION,
   ],
   examples: [
     ['cgfw apply', 'puts /etc/cgfw/policy.yaml into force; it stays so without any agent'],
     ['cgfw diff && cgfw apply', 'looks first'],
-    ['cgfw apply new.yaml --confirm 60s', 'tries new.yaml: if it shuts you out, do nothing, and it is undone'],
+    [
+      'cgfw apply new.yaml --confirm 60s',
+      'tries new.yaml: if it shuts you out, do nothing, and it is undone',
+    ],
   ],
   exits: '0 in force, 2 trouble (what was in force before stays)',
   run: async (world, args, options) => {
@@ -38,7 +54,8 @@ export const apply: Verb = {
     const place = writablePlace(world, options);
     const onAction = (action: Action): void => {
       // From the switch on there must be somebody who puts things back.
-      if (action.op === 'switch') startDetached(world, ['confirm', '--wait', '--cgroup-root', place.cgroupRoot]);
+      if (action.op === 'switch')
+        startDetached(world, ['confirm', '--wait', '--cgroup-root', place.cgroupRoot]);
     };
     const outcome = await reconcile(place, policy, {
       ...guardsFor(reading, options['force'] === true ? 'force' : 'guarded'),
@@ -78,7 +95,11 @@ function outcomeToJson(outcome: Outcome): object {
   };
 }
 
-function printOutcome(world: World, { plan, state, failures }: Outcome, trial: TrialDocument): void {
+function printOutcome(
+  world: World,
+  { plan, state, failures }: Outcome,
+  trial: TrialDocument,
+): void {
   if (plan.inStep) {
     world.stdout(`in step: generation ${String(state.generation)} enforces this policy already\n`);
     return;
@@ -87,7 +108,9 @@ function printOutcome(world: World, { plan, state, failures }: Outcome, trial: T
   for (const { error } of failures) world.stderr(`cgfw: ${error.message}\n  fix: ${error.fix}\n`);
   world.stdout(`in force: generation ${String(state.generation)}\n`);
   if (trial === null) return;
-  world.stdout(`on trial: undone in ${String(trial.seconds)} seconds unless you run cgfw confirm\n`);
+  world.stdout(
+    `on trial: undone in ${String(trial.seconds)} seconds unless you run cgfw confirm\n`,
+  );
 }
 
 /** An agent that follows another file would undo this soon, and nobody would know why. */

@@ -25,7 +25,12 @@ export const check: Verb = {
     const file = reading.files[0] ?? '';
     if (options['json'] === true) {
       const hash = reading.policy?.hash ?? null;
-      printJson(world, { valid: isValid, file, policyHash: hash, diagnostics: diagnosticsToJson(diagnostics) });
+      printJson(world, {
+        valid: isValid,
+        file,
+        policyHash: hash,
+        diagnostics: diagnosticsToJson(diagnostics),
+      });
       return isValid ? 0 : 1;
     }
     for (const found of diagnostics) {

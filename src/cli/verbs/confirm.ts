@@ -21,7 +21,10 @@ export const confirm: Verb = {
   options: [
     JSON_OPTION,
     ['--revert', 'do not keep it: put back at once what was in force before'],
-    ['--wait', 'wait for the end of the trial, and put things back if nobody confirms (apply --confirm starts this)'],
+    [
+      '--wait',
+      'wait for the end of the trial, and put things back if nobody confirms (apply --confirm starts this)',
+    ],
     CGROUP_ROOT_OPTION,
   ],
   examples: [
@@ -41,10 +44,15 @@ export const confirm: Verb = {
 };
 
 function say(world: World, options: Options, revert: boolean, generation: number): void {
-  if (options['json'] === true) printJson(world, { confirmed: !revert, reverted: revert, generation });
+  if (options['json'] === true)
+    printJson(world, { confirmed: !revert, reverted: revert, generation });
   else if (!revert) world.stdout(`confirmed: generation ${String(generation)} stays in force\n`);
-  else if (generation === 0) world.stdout('put back: nothing was loaded before, and nothing is now\n');
-  else world.stdout(`put back: generation ${String(generation)} is what was in force before the trial\n`);
+  else if (generation === 0)
+    world.stdout('put back: nothing was loaded before, and nothing is now\n');
+  else
+    world.stdout(
+      `put back: generation ${String(generation)} is what was in force before the trial\n`,
+    );
 }
 
 function generationNow(place: Place): number {
@@ -58,10 +66,13 @@ function refuseIfAgentDisagrees(world: World, place: Place): void {
   const { policy } = new PolicyFile(agent.policy, world.uid).read();
   const loaded = readState(place, [], 'names-only').program?.names;
   if (policy === undefined || loaded === undefined || policy.hash === loaded.hash) return;
-  throw new CgfwError(`the running agent follows ${agent.policy}, which says something else than the policy on trial`, {
-    code: 'usage',
-    fix: `copy the policy there first: cp ${loaded.origin} ${agent.policy}; then cgfw confirm`,
-  });
+  throw new CgfwError(
+    `the running agent follows ${agent.policy}, which says something else than the policy on trial`,
+    {
+      code: 'usage',
+      fix: `copy the policy there first: cp ${loaded.origin} ${agent.policy}; then cgfw confirm`,
+    },
+  );
 }
 
 /** Whatever happens, this goes on until the trial has ended one way or the other. */

@@ -11,7 +11,11 @@ export const diff: Verb = {
   name: 'diff',
   summary: 'show what apply would change, and change nothing',
   args: [POLICY_ARGUMENT],
-  options: [JSON_OPTION, ['--force', 'as apply --force: ignore the guards of set files'], CGROUP_ROOT_OPTION],
+  options: [
+    JSON_OPTION,
+    ['--force', 'as apply --force: ignore the guards of set files'],
+    CGROUP_ROOT_OPTION,
+  ],
   examples: [
     ['cgfw diff', 'compares /etc/cgfw/policy.yaml with what the kernel enforces'],
     ['cgfw diff new.yaml && echo in step', 'the exit code is that of diff(1)'],

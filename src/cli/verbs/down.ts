@@ -37,8 +37,11 @@ export const down: Verb = {
 function refuseBesideAgent(place: Place): void {
   const agent = agentOf(place);
   if (agent === null) return;
-  throw new CgfwError(`an agent is running (pid ${String(agent.pid)}) and would load the policy again`, {
-    code: 'locked',
-    fix: `stop it first: kill ${String(agent.pid)}, or systemctl stop cgfw; then cgfw down`,
-  });
+  throw new CgfwError(
+    `an agent is running (pid ${String(agent.pid)}) and would load the policy again`,
+    {
+      code: 'locked',
+      fix: `stop it first: kill ${String(agent.pid)}, or systemctl stop cgfw; then cgfw down`,
+    },
+  );
 }

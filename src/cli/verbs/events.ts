@@ -52,7 +52,9 @@ export const events: Verb = {
     let shown = 0;
     const show = (event: VerdictEvent): void => {
       if (done.signal.aborted || !isWanted(event)) return;
-      world.stdout(options['json'] === true ? `${JSON.stringify(event)}\n` : `${renderEvent(event)}\n`);
+      world.stdout(
+        options['json'] === true ? `${JSON.stringify(event)}\n` : `${renderEvent(event)}\n`,
+      );
       if (++shown >= limit) done.abort();
     };
     void whenAborted(world.stop).then(() => done.abort());
@@ -66,7 +68,10 @@ type Show = (event: VerdictEvent) => void;
 /** From the agent while there is one, which holds the ring; else straight from the kernel. */
 async function follow(world: World, place: Place, show: Show, stop: AbortSignal): Promise<void> {
   let agent = await connectAgent(place);
-  if (agent === null) return await followRing(place, show, stop);
+  if (agent === null) {
+    await followRing(place, show, stop);
+    return;
+  }
   while (agent !== null) {
     await followAgent(world, agent, show, stop);
     if (stop.aborted) return;
@@ -98,14 +103,20 @@ async function awaitAgent(place: Place, stop: AbortSignal): Promise<Socket | nul
   return null;
 }
 
-async function followAgent(world: World, socket: Socket, show: Show, stop: AbortSignal): Promise<void> {
+async function followAgent(
+  world: World,
+  socket: Socket,
+  show: Show,
+  stop: AbortSignal,
+): Promise<void> {
   const leave = (): void => void socket.destroy();
   if (stop.aborted) leave();
   stop.addEventListener('abort', leave, { once: true });
   try {
     for await (const line of createInterface({ input: socket })) {
       const published = JSON.parse(line) as Published;
-      if ('lost' in published) world.stderr(`cgfw: we were too slow: ${String(published.lost)} events are missing here\n`);
+      if ('lost' in published)
+        world.stderr(`cgfw: we were too slow: ${String(published.lost)} events are missing here\n`);
       else show(published);
     }
   } catch (error) {
@@ -118,7 +129,8 @@ async function followAgent(world: World, socket: Socket, show: Show, stop: Abort
 
 async function followRing(place: Place, show: Show, stop: AbortSignal): Promise<void> {
   const set = openCurrentSet(place.pinRoot);
-  if (set === null) throw new CgfwError('no policy is loaded', { code: 'not-loaded', fix: 'load one: cgfw apply' });
+  if (set === null)
+    throw new CgfwError('no policy is loaded', { code: 'not-loaded', fix: 'load one: cgfw apply' });
   set.close();
   const lock = lockEvents(place);
   if (lock === null) {

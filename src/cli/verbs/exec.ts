@@ -16,10 +16,19 @@ export const exec: Verb = {
   name: 'exec',
   summary: 'run a command inside a cgroup, which is made if it does not exist',
   args: [['<command...>', 'the command and its arguments']],
-  options: [['--cgroup <path>', 'path of the cgroup below the cgroup2 mount (required)'], CGROUP_ROOT_OPTION],
+  options: [
+    ['--cgroup <path>', 'path of the cgroup below the cgroup2 mount (required)'],
+    CGROUP_ROOT_OPTION,
+  ],
   examples: [
-    ['cgfw exec --cgroup cgfw-demo -- curl http://198.51.100.7/', 'runs curl under the policy of cgfw-demo'],
-    ['cgfw exec --cgroup cgfw-demo -- bash', 'a shell; everything started in it is under that policy'],
+    [
+      'cgfw exec --cgroup cgfw-demo -- curl http://198.51.100.7/',
+      'runs curl under the policy of cgfw-demo',
+    ],
+    [
+      'cgfw exec --cgroup cgfw-demo -- bash',
+      'a shell; everything started in it is under that policy',
+    ],
   ],
   exits: "the command's own; 2 when it could not be started",
   run: async (world, args, options) => {
@@ -28,7 +37,10 @@ export const exec: Verb = {
     const [command] = args;
     const file = command === undefined ? null : findCommand(command, world.env['PATH'] ?? '');
     if (command === undefined || file === null) {
-      throw new CgfwError(`there is no command ${command ?? ''}`, { code: 'usage', fix: 'check its name, or give its whole path' });
+      throw new CgfwError(`there is no command ${command ?? ''}`, {
+        code: 'usage',
+        fix: 'check its name, or give its whole path',
+      });
     }
     const folder = join(place.cgroupRoot, cgroup);
     mkdirSync(folder, { recursive: true });
@@ -40,12 +52,18 @@ export const exec: Verb = {
 
 function cgroupOption(text: string | undefined): string {
   if (text === undefined) {
-    throw new CgfwError('--cgroup is missing', { code: 'usage', fix: 'name the cgroup, such as --cgroup cgfw-demo' });
+    throw new CgfwError('--cgroup is missing', {
+      code: 'usage',
+      fix: 'name the cgroup, such as --cgroup cgfw-demo',
+    });
   }
   const parsed = parseSelector(text);
   if (parsed.kind === 'selector' && !/[*?]/.test(parsed.text)) return parsed.text;
   const message = parsed.kind === 'bad' ? parsed.message : `${parsed.text} is a pattern`;
-  throw new CgfwError(`--cgroup: ${message}`, { code: 'usage', fix: 'name one cgroup, such as --cgroup cgfw-demo' });
+  throw new CgfwError(`--cgroup: ${message}`, {
+    code: 'usage',
+    fix: 'name one cgroup, such as --cgroup cgfw-demo',
+  });
 }
 
 /** Attaches a new cgroup before the command's first packet, and says when no policy is about it. */
@@ -53,8 +71,10 @@ async function cover(world: World, place: Place, cgroup: string): Promise<void> 
   const found = prospect(place, null, { guards: [] });
   const owned = ownedCgroups(found.program?.names.policies ?? [], found.cgroups);
   const isOwned = owned.some(({ path }) => path === cgroup);
-  if (found.program === null) world.stderr('cgfw: no policy is loaded; the command runs unfiltered\n');
-  else if (!isOwned) world.stderr(`cgfw: no policy selects ${cgroup}; only those of its ancestors apply\n`);
+  if (found.program === null)
+    world.stderr('cgfw: no policy is loaded; the command runs unfiltered\n');
+  else if (!isOwned)
+    world.stderr(`cgfw: no policy selects ${cgroup}; only those of its ancestors apply\n`);
   else if (found.plan.actions.some(({ op }) => op === 'attach')) {
     await reconcile(place, null, { guards: [] });
   }

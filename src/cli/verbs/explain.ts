@@ -27,9 +27,18 @@ export const explain: Verb = {
     CGROUP_ROOT_OPTION,
   ],
   examples: [
-    ['cgfw explain --cgroup system.slice/nginx.service egress tcp 1.2.3.4:443', 'asks the loaded classifier, in the kernel'],
-    ['cgfw explain --interface eth0 ingress tcp 1.2.3.4:22', 'what happens to a frame from 1.2.3.4 to our port 22'],
-    ['cgfw explain --cgroup cgfw-demo --policy new.yaml ingress udp [fd00::1]:53', 'asks a file that is not loaded'],
+    [
+      'cgfw explain --cgroup system.slice/nginx.service egress tcp 1.2.3.4:443',
+      'asks the loaded classifier, in the kernel',
+    ],
+    [
+      'cgfw explain --interface eth0 ingress tcp 1.2.3.4:22',
+      'what happens to a frame from 1.2.3.4 to our port 22',
+    ],
+    [
+      'cgfw explain --cgroup cgfw-demo --policy new.yaml ingress udp [fd00::1]:53',
+      'asks a file that is not loaded',
+    ],
   ],
   exits: '0 allow, 1 deny, 2 trouble',
   run: (world, args, options) => {
@@ -55,7 +64,7 @@ function warnOfAbsence(world: World, place: Place, { cgroup, interface: name }: 
       ? listInterfaces().some((device) => device.name === name)
       : cgroupId(join(place.cgroupRoot, cgroup)) !== null;
   if (isThere) return;
-  const what = cgroup === undefined ? `interface ${name ?? ''}` : `cgroup ${cgroup}`;
+  const what = cgroup === undefined ? `interface ${name}` : `cgroup ${cgroup}`;
   world.stderr(`cgfw: there is no ${what} now; this is what it would meet\n`);
 }
 
@@ -64,10 +73,13 @@ function subjectOf(options: Options, direction: string): Subject {
   const cgroup = textOption(options, 'cgroup')?.replace(/^\/+|\/+$/g, '') ?? '';
   const name = textOption(options, 'interface') ?? '';
   if ((cgroup === '') === (name === '')) {
-    throw new CgfwError(cgroup === '' ? '--cgroup is missing' : '--cgroup and --interface exclude each other', {
-      code: 'usage',
-      fix: 'name a cgroup, such as --cgroup cgfw-demo, or an interface, such as --interface eth0',
-    });
+    throw new CgfwError(
+      cgroup === '' ? '--cgroup is missing' : '--cgroup and --interface exclude each other',
+      {
+        code: 'usage',
+        fix: 'name a cgroup, such as --cgroup cgfw-demo, or an interface, such as --interface eth0',
+      },
+    );
   }
   if (name === '') return { cgroup };
   if (direction === 'ingress') return { interface: name };
@@ -77,14 +89,17 @@ function subjectOf(options: Options, direction: string): Subject {
   });
 }
 
-const nameOf = (subject: Subject | Step): string => subject.cgroup ?? `interface ${subject.interface ?? ''}`;
+const nameOf = (subject: Subject | Step): string =>
+  subject.cgroup ?? `interface ${subject.interface ?? ''}`;
 
 function render(found: Explanation, packet: string, subject: string): string {
   const asked = found.source === 'kernel' ? 'the loaded policy' : (found.file ?? 'the file');
-  if (found.chain.length === 0) return `allow  ${packet}\n  no policy is about ${subject} (asked ${asked})\n`;
+  if (found.chain.length === 0)
+    return `allow  ${packet}\n  no policy is about ${subject} (asked ${asked})\n`;
   const watching = found.mode === 'audit' ? '  (audit: decided, but let pass)' : '';
   const lines = found.chain.map(
-    (step) => `  ${step.verdict.padEnd(6)}  ${nameOf(step)}: ${step.policy} ${found.direction}#${step.rule} (${found.file ?? ''}:${String(step.line)}) ${step.summary}`,
+    (step) =>
+      `  ${step.verdict.padEnd(6)}  ${nameOf(step)}: ${step.policy} ${found.direction}#${step.rule} (${found.file ?? ''}:${String(step.line)}) ${step.summary}`,
   );
   return `${found.verdict}  ${packet}${watching}\n${lines.join('\n')}\n`;
 }

@@ -16,7 +16,10 @@ export const run: Verb = {
   ],
   examples: [
     ['cgfw run', 'enforces /etc/cgfw/policy.yaml and follows every change of it'],
-    ['kill -HUP PID', 'makes the agent look at once; SIGTERM ends it and leaves enforcement in place'],
+    [
+      'kill -HUP PID',
+      'makes the agent look at once; SIGTERM ends it and leaves enforcement in place',
+    ],
   ],
   exits: '0 ended by a signal, 2 trouble',
   run: async (world, args, options) => {
@@ -25,7 +28,10 @@ export const run: Verb = {
     const level = levelOf(options);
     const resync = resyncMs(options);
     // Watcher and log take longer to load than most verbs take to run.
-    const [{ Agent }, { openLog }] = await Promise.all([import('../../agent/agent.js'), import('../../report/log.js')]);
+    const [{ Agent }, { openLog }] = await Promise.all([
+      import('../../agent/agent.js'),
+      import('../../report/log.js'),
+    ]);
     const log = await openLog(format, level);
     const agent = await Agent.start({
       place,
@@ -46,14 +52,20 @@ export const run: Verb = {
 function levelOf(options: Options): string {
   const level = textOption(options, 'logLevel') ?? 'info';
   if (['debug', 'info', 'warn', 'error'].includes(level)) return level;
-  throw new CgfwError(`--log-level: ${level} is not a level`, { code: 'usage', fix: 'use debug, info, warn or error' });
+  throw new CgfwError(`--log-level: ${level} is not a level`, {
+    code: 'usage',
+    fix: 'use debug, info, warn or error',
+  });
 }
 
 function resyncMs(options: Options): number {
   const seconds = Number(textOption(options, 'resync') ?? '30');
   if (seconds >= 1 && seconds <= 86_400) return seconds * 1000;
-  throw new CgfwError(`--resync: ${textOption(options, 'resync') ?? ''} is not a number of seconds from 1 to 86400`, {
-    code: 'usage',
-    fix: 'write it as --resync 30',
-  });
+  throw new CgfwError(
+    `--resync: ${textOption(options, 'resync') ?? ''} is not a number of seconds from 1 to 86400`,
+    {
+      code: 'usage',
+      fix: 'write it as --resync 30',
+    },
+  );
 }

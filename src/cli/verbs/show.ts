@@ -11,14 +11,20 @@ export const show: Verb = {
   options: [JSON_OPTION, CGROUP_ROOT_OPTION],
   examples: [
     ['cgfw show', 'prints the text that was loaded, comments included'],
-    ['cgfw show > policy.new && mv policy.new /etc/cgfw/policy.yaml', 'gets the file back when it is lost (set files are not part of it)'],
+    [
+      'cgfw show > policy.new && mv policy.new /etc/cgfw/policy.yaml',
+      'gets the file back when it is lost (set files are not part of it)',
+    ],
   ],
   exits: '0, 2 trouble or nothing loaded',
   run: (world, _args, options) => {
     const place = kernelPlace(world, options);
     const { program, generation } = readState(place, [], 'names-only');
     if (program === null) {
-      throw new CgfwError('no policy is loaded', { code: 'not-loaded', fix: 'load one: cgfw apply' });
+      throw new CgfwError('no policy is loaded', {
+        code: 'not-loaded',
+        fix: 'load one: cgfw apply',
+      });
     }
     const { hash, origin } = program.names;
     if (options['json'] === true) {

@@ -3,7 +3,13 @@ import { inspect } from '../../agent/inspect.js';
 import type { Declared } from '../../agent/inspect.js';
 import { guardsOf } from '../../agent/guard.js';
 import { renderStatus } from '../../report/status.js';
-import { CGROUP_ROOT_OPTION, DEFAULT_POLICY, JSON_OPTION, POLICY_ARGUMENT, printJson } from '../command.js';
+import {
+  CGROUP_ROOT_OPTION,
+  DEFAULT_POLICY,
+  JSON_OPTION,
+  POLICY_ARGUMENT,
+  printJson,
+} from '../command.js';
 import type { Verb } from '../command.js';
 import { kernelPlace, readPolicyArgument } from '../prepare.js';
 import type { World } from '../world.js';

@@ -4,7 +4,15 @@ import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CgfwError } from '../../base/error.js';
-import type { LookupBatch, MapInfo, MapSpec, NetInterface, OnBatch, ProgramInfo, TestRunResult } from './types.js';
+import type {
+  LookupBatch,
+  MapInfo,
+  MapSpec,
+  NetInterface,
+  OnBatch,
+  ProgramInfo,
+  TestRunResult,
+} from './types.js';
 
 type Errno = number;
 export interface Failure {
