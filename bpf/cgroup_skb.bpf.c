@@ -46,22 +46,27 @@ static __noinline int allow_reply(struct view *view, struct packet *packet,
 
 /*
  * Sees to it that replies will be known; 1 when the exchange is a new one. What
- * the other direction began stays its own for as long as its rules allow that.
+ * the other direction began stays its own for as long as its rules allow that. A
+ * reply that its own rules allow needs no note, unless `new` wants to know.
  */
 static __always_inline int join_exchange(struct __sk_buff *skb, struct bpf_sock *sk,
 					 struct view *view, struct packet *packet,
-					 __u32 direction)
+					 __u32 direction, __u8 log)
 {
-	__u32 starter = peer_starter(skb, sk, packet, direction);
+	struct socket_flow *flow = bpf_sk_storage_get(&flows, sk, NULL, 0);
+	struct verdict reply = {};
+	__u32 starter;
+	int is_allowed;
 
-	if (starter == starter_of(direction))
+	if (flow && flow->peer_starter == starter_of(direction) &&
+	    is_first_peer(flow, packet, direction))
 		return 0;
-	if (starter == starter_of(!direction)) {
-		struct verdict reply = {};
-
-		if (allow_reply(view, packet, &reply, direction))
-			return 0;
-	}
+	is_allowed = allow_reply(view, packet, &reply, direction);
+	if (is_allowed && packet->exchange == EXCHANGE_UDP && log != LOG_NEW)
+		return 0;
+	starter = peer_starter(skb, sk, packet, direction);
+	if (starter == starter_of(direction) || (starter == starter_of(!direction) && is_allowed))
+		return 0;
 	note_peer(skb, sk, packet, direction);
 	return 1;
 }
@@ -117,7 +122,8 @@ static __always_inline int judge(struct __sk_buff *skb, struct view *view,
 		/* Whoever may answer by rule needs no note, unless `new` wants to know. */
 		if ((exchange == EXCHANGE_UDP || exchange == EXCHANGE_ECHO_REQUEST) &&
 		    (!(other_flags & DIRECTION_OPEN) || verdict->log == LOG_NEW))
-			verdict->is_new = join_exchange(skb, sk, view, packet, direction);
+			verdict->is_new = join_exchange(skb, sk, view, packet, direction,
+							verdict->log);
 		return 1;
 	}
 	if (sk && is_reply(skb, sk, packet, direction))

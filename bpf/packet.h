@@ -35,6 +35,7 @@
 
 /* Version 4 and five words: a header without options. */
 #define IPV4_PLAIN 0x45
+#define IPV6_VERSION 0x60
 #define MIN_UDP 8
 #define TCP_FLAGS 13
 
@@ -275,40 +276,67 @@ static __always_inline int parse_ipv6(packet_source *source, struct packet *pack
 	return -1;
 }
 
-/*
- * Reads what nearly every packet is, TCP or UDP over IPv4 without options, from
- * fixed places under one bound check. 0 when the packet is anything else.
- */
-static __always_inline int parse_common(packet_source *source, struct packet *packet)
+/* Ports and flags at a place that is in direct reach; 0 when they are not, or for another protocol. */
+static __always_inline int parse_common_ports(struct packet *packet, __u8 protocol,
+					      const __be16 *ports, const void *end)
 {
-	const struct iphdr *header = (void *)(long)source->data + base_of(packet);
-	const __be16 *ports = (void *)(header + 1);
-	const __u8 *tcp = (void *)ports;
-	void *end = (void *)(long)source->data_end;
+	const __u8 *header = (const void *)ports;
 
-	if ((void *)(tcp + MIN_UDP) > end || *(const __u8 *)header != IPV4_PLAIN ||
-	    header->frag_off & bpf_htons(IPV4_OFFSET_MASK))
+	if ((const void *)(header + MIN_UDP) > end)
 		return 0;
-	if (header->protocol == IPPROTO_TCP) {
-		if ((void *)(tcp + TCP_FLAGS + 1) > end)
+	if (protocol == IPPROTO_TCP) {
+		if ((const void *)(header + TCP_FLAGS + 1) > end)
 			return 0;
-		packet->tcp_flags = tcp[TCP_FLAGS];
+		packet->tcp_flags = header[TCP_FLAGS];
 		packet->exchange = EXCHANGE_TCP;
 		packet->point = POINT_TCP;
-	} else if (header->protocol == IPPROTO_UDP) {
+	} else if (protocol == IPPROTO_UDP) {
 		packet->exchange = EXCHANGE_UDP;
 		packet->point = POINT_UDP;
 	} else {
 		return 0;
 	}
-	packet->family = 4;
-	packet->protocol = header->protocol;
-	packet->source[0] = bpf_ntohl(header->saddr);
-	packet->destination[0] = bpf_ntohl(header->daddr);
+	packet->protocol = protocol;
 	packet->source_port = bpf_ntohs(ports[0]);
 	packet->destination_port = bpf_ntohs(ports[1]);
 	packet->reply_point = packet->point + packet->source_port;
 	packet->point += packet->destination_port;
+	return 1;
+}
+
+/*
+ * Reads what nearly every packet is, TCP or UDP over IPv4 without options, from
+ * fixed places. 0 when the packet is anything else.
+ */
+static __always_inline int parse_common4(packet_source *source, struct packet *packet)
+{
+	const struct iphdr *header = (void *)(long)source->data + base_of(packet);
+	void *end = (void *)(long)source->data_end;
+
+	if ((void *)(header + 1) > end || *(const __u8 *)header != IPV4_PLAIN ||
+	    header->frag_off & bpf_htons(IPV4_OFFSET_MASK) ||
+	    !parse_common_ports(packet, header->protocol, (void *)(header + 1), end))
+		return 0;
+	packet->family = 4;
+	packet->source[0] = bpf_ntohl(header->saddr);
+	packet->destination[0] = bpf_ntohl(header->daddr);
+	return 1;
+}
+
+/* As parse_common4, for IPv6 without extension headers. */
+static __always_inline int parse_common6(packet_source *source, struct packet *packet)
+{
+	const struct ipv6hdr *header = (void *)(long)source->data + base_of(packet);
+	void *end = (void *)(long)source->data_end;
+
+	if ((void *)(header + 1) > end || (*(const __u8 *)header & 0xf0) != IPV6_VERSION ||
+	    !parse_common_ports(packet, header->nexthdr, (void *)(header + 1), end))
+		return 0;
+	packet->family = 6;
+	for (int i = 0; i < 4; i++) {
+		packet->source[i] = bpf_ntohl(header->saddr.in6_u.u6_addr32[i]);
+		packet->destination[i] = bpf_ntohl(header->daddr.in6_u.u6_addr32[i]);
+	}
 	return 1;
 }
 
@@ -330,8 +358,12 @@ static __noinline int parse_any(packet_source *source, struct packet *packet)
  */
 static __always_inline int parse(packet_source *source, struct packet *packet)
 {
+	__be16 type = ether_type_of(source, packet);
+
 	packet->length = length_of(source, packet);
-	if (ether_type_of(source, packet) == bpf_htons(ETH_P_IP) && parse_common(source, packet))
+	if (type == bpf_htons(ETH_P_IP) && parse_common4(source, packet))
+		return 0;
+	if (type == bpf_htons(ETH_P_IPV6) && parse_common6(source, packet))
 		return 0;
 	return parse_any(source, packet);
 }

@@ -94,8 +94,8 @@ export async function loadSet(place: Place, wanted: ProgramSet): Promise<void> {
 /** Tables never shrink while something is in force: it must fit on the way over. */
 function atLeast(wanted: Capacity, current: Capacity): Capacity {
   const keys = Object.keys(wanted) as (keyof Capacity)[];
-  const entries = keys.map((key) => [key, Math.max(wanted[key], current[key])]);
-  return Object.fromEntries(entries) as unknown as Capacity;
+  const larger = keys.map((key): [string, number] => [key, Math.max(wanted[key], current[key])]);
+  return { ...wanted, ...Object.fromEntries<number>(larger) };
 }
 
 function prepareFolders(place: Place, unfinished: string): void {

@@ -39,9 +39,9 @@ function parseTokens(
   report: Report,
 ): TreeNode | undefined {
   const document = withoutStackTraces(() => compose(tokens, source.text.length));
-  // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- a type of the same name in another file of yaml
   const error = document.errors.toSorted((a, b) => a.pos[0] - b.pos[0])[0];
   if (error !== undefined) {
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- yaml declares it twice
     explainSyntax(error, source, report);
     return undefined;
   }

@@ -20,13 +20,14 @@ export interface Findings {
 /** Most mistakes that one stage tells of one file. */
 const MAX_DIAGNOSTICS = 1000;
 
-/** A report that collects for one source, up to 1,000 diagnostics and one that says so. */
+/** A report that collects for one source, up to 1,000 errors and as many warnings, and one that says so. */
 export function collect(source: Source): Findings {
   const diagnostics: Diagnostic[] = [];
+  const told = { error: 0, warning: 0 };
   const report: Report = (code, at, message, fix, severity = 'error') => {
-    if (diagnostics.length > MAX_DIAGNOSTICS) return;
-    if (diagnostics.length === MAX_DIAGNOSTICS)
-      [code, message, fix, severity] = [...TOO_MANY, 'error'];
+    const count = told[severity]++;
+    if (count > MAX_DIAGNOSTICS) return;
+    if (count === MAX_DIAGNOSTICS) [code, message, fix] = TOO_MANY;
     diagnostics.push({ severity, code, message, fix, at: locate(source, at) });
   };
   return { report, diagnostics };
