@@ -44,10 +44,10 @@ const behind = (headers: number): number[] => {
   return ipv6({ ...V6, next: 60, payload: [...all, ...udp(V6, CLOSED)] });
 };
 
-/** Frames, and the rule that counts each under RULES. */
 /** A rule for the listener reports that IPv6 sends when it likes: not counted here. */
 const NOISE = 'noise';
 
+/** Frames, and the rule that counts each under RULES. */
 const RULES = `
       rules:
         - {action: allow, from: "::", name: ${NOISE}}
