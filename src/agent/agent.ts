@@ -41,7 +41,7 @@ const RETRY_MS = 2000;
  * socket closes, and nobody is told: looked for after this long, then ever later.
  */
 const FIRST_LINGER_MS = 50;
-const LAST_LINGER_MS = 10_000;
+const LAST_LINGER_MS = 3_000;
 /** While a policy is on trial, its end is looked for this often. */
 const TRIAL_MS = 500;
 

@@ -36,10 +36,15 @@ const XDP_LOAD_BYTES = 189;
 const hasXdp = (): boolean => probeProgramType('xdp');
 const hasFrags = (): boolean => hasXdp() && probeHelper('xdp', XDP_LOAD_BYTES);
 
-/** Object files and the programs in them; `explain` needs Linux 5.14. */
+/**
+ * Object files and the programs taken from them; `explain` needs Linux 5.14. The
+ * first one makes the maps; the others then load side by side, the two that take
+ * the verifier longest on a CPU each.
+ */
 const OBJECTS: readonly ObjectFile[] = [
-  { file: 'cgroup_skb', programs: ['egress', 'ingress'] },
   { file: 'cgroup_sock', programs: ['connect4', 'connect6', 'sock_create'] },
+  { file: 'cgroup_skb', programs: ['egress'] },
+  { file: 'cgroup_skb', programs: ['ingress'] },
   { file: 'xdp_frags', programs: ['cgfw_xdp'], isUsable: hasFrags },
   { file: 'xdp', programs: ['cgfw_xdp'], isUsable: () => hasXdp() && !hasFrags() },
   { file: 'explain', programs: ['explain'], isUsable: () => probeProgramType('syscall') },
@@ -62,7 +67,8 @@ const objectPath = (place: Place, file: string): string => join(place.objectDir,
 /** Names the program files on disk: the same files, the same build. */
 export function buildOf(place: Place): string {
   const hash = createHash('sha256');
-  for (const { file } of OBJECTS) hash.update(readFileSync(objectPath(place, file)));
+  const files = new Set(OBJECTS.map(({ file }) => file));
+  for (const file of files) hash.update(readFileSync(objectPath(place, file)));
   return hash.digest('hex').slice(0, 16);
 }
 
@@ -114,23 +120,38 @@ async function loadObjects(
   objects: BpfObject[],
 ): Promise<MapsByName> {
   const maps: MapsByName = { ...reusable(current, capacity) };
-  for (const { file } of usableObjects()) {
+  const load = async ({ file, programs }: ObjectFile): Promise<void> => {
     const object = openObject(objectPath(place, file));
     objects.push(object);
-    object.setRodata(capacityBytes(capacity));
-    for (const table of TABLE_MAPS) object.setMaxEntries(table, 2 * capacity[table]);
-    for (const counters of COUNTER_MAPS) object.setMaxEntries(counters, capacity.counters);
-    for (const [name, map] of Object.entries(maps)) {
-      // Another version may declare another size of ring; what is loaded keeps its own.
-      if (object.mapSpec(name).maxEntries !== map.info.maxEntries)
-        object.setMaxEntries(name, map.info.maxEntries);
-      object.reuseMap(name, map);
-    }
-    await object.load();
-    for (const name of [...SHARED_MAPS, ...COUNTER_MAPS, ...TABLE_MAPS])
-      maps[name] ??= object.map(name);
+    for (const name of object.programs())
+      object.setAutoload(
+        name,
+        programs.some((own) => own === name),
+      );
+    await loadObject(object, capacity, maps);
+  };
+  const [first, ...others] = usableObjects();
+  if (first !== undefined) await load(first);
+  for (const name of [...SHARED_MAPS, ...COUNTER_MAPS, ...TABLE_MAPS]) {
+    const made = objects[0]?.map(name);
+    if (made !== undefined) maps[name] ??= made;
   }
+  await Promise.all(others.map(load));
   return maps;
+}
+
+/** Loads one object with these sizes; `maps` are used instead of its own. */
+async function loadObject(object: BpfObject, capacity: Capacity, maps: MapsByName): Promise<void> {
+  object.setRodata(capacityBytes(capacity));
+  for (const table of TABLE_MAPS) object.setMaxEntries(table, 2 * capacity[table]);
+  for (const counters of COUNTER_MAPS) object.setMaxEntries(counters, capacity.counters);
+  for (const [name, map] of Object.entries(maps)) {
+    // Another version may declare another size of ring; what is loaded keeps its own.
+    if (object.mapSpec(name).maxEntries !== map.info.maxEntries)
+      object.setMaxEntries(name, map.info.maxEntries);
+    object.reuseMap(name, map);
+  }
+  await object.load();
 }
 
 /** Shared maps always carry on; counters do where they are large enough. */
