@@ -3,7 +3,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { main, VERBS } from '../src/cli/main.js';
+import { main } from '../src/cli/main.js';
+import { VERBS } from '../src/cli/table.js';
 import { PACKAGE_ROOT } from '../src/kernel/place.js';
 import { readPolicy } from '../src/policy/load.js';
 

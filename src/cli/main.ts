@@ -1,4 +1,4 @@
-// The command table, and the way from a command line to an exit code.
+// The way from a command line to an exit code.
 
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
@@ -7,33 +7,7 @@ import { CgfwError } from '../base/error.js';
 import { PACKAGE_ROOT } from '../kernel/place.js';
 import { diagnosticsToJson, renderDiagnostic } from '../policy/render.js';
 import type { Verb } from './command.js';
-import { apply } from './verbs/apply.js';
-import { check } from './verbs/check.js';
-import { confirm } from './verbs/confirm.js';
-import { diff } from './verbs/diff.js';
-import { down } from './verbs/down.js';
-import { events } from './verbs/events.js';
-import { exec } from './verbs/exec.js';
-import { explain } from './verbs/explain.js';
-import { run } from './verbs/run.js';
-import { show } from './verbs/show.js';
-import { status } from './verbs/status.js';
 import type { World } from './world.js';
-
-/** Nouns show, verbs change. */
-export const VERBS: readonly Verb[] = [
-  check,
-  diff,
-  apply,
-  confirm,
-  run,
-  status,
-  show,
-  events,
-  explain,
-  exec,
-  down,
-];
 
 /** Exit code for everything that is neither an answer nor a wrong policy. */
 const TROUBLE = 2;
@@ -53,7 +27,7 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
     .enablePositionalOptions()
     .showSuggestionAfterError()
     .addHelpText('after', '\nEvery command has --help with examples.');
-  for (const verb of VERBS) {
+  for (const verb of await verbsFor(argv[0])) {
     addVerb(program, verb, world, (result) => {
       code = result;
     });
@@ -69,6 +43,22 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
       wantsJson(argv) ? 'json' : 'text',
     );
     return TROUBLE;
+  }
+}
+
+/** Help, and a slip of the pen, need the whole table; a verb alone is quicker without the others. */
+async function verbsFor(name: string | undefined): Promise<readonly Verb[]> {
+  switch (name) {
+    case 'check':
+      return [(await import('./verbs/check.js')).check];
+    case 'diff':
+      return [(await import('./verbs/diff.js')).diff];
+    case 'status':
+      return [(await import('./verbs/status.js')).status];
+    case 'run':
+      return [(await import('./verbs/run.js')).run];
+    default:
+      return (await import('./table.js')).VERBS;
   }
 }
 

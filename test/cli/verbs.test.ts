@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { VERBS } from '../../src/cli/main.js';
+import { VERBS } from '../../src/cli/table.js';
 import { PACKAGE_ROOT } from '../../src/kernel/place.js';
 import { removeAllPins } from '../../src/kernel/pins.js';
 import { policyText, probe, reject } from '../agent/policies.js';
