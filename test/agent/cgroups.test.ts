@@ -75,7 +75,7 @@ t.test('cgroups appear, vanish and come back', async (t) => {
   mkdirSync(join(box.place.cgroupRoot, one));
   const third = await attached(box, one);
   t.not(third.id, again.id);
-  // The kernel may hold a cgroup for a minute: as long as a socket of it is in TIME_WAIT.
+  // The kernel lets go of a removed cgroup when it likes; more than 10 s were seen after a build.
   await until(
     'only the living one has pins',
     () => pins(box).every((name) => name.startsWith(`${String(third.id)}-`)),
