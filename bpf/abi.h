@@ -40,6 +40,9 @@
 
 #define BLOCK_SIZE 4096
 
+/* The text of a slot begins with words {magic, generation, ...}. */
+#define TEXT_GENERATION 4
+
 /* Service points: what `ports` chooses among, on one axis. */
 #define POINT_TCP 0
 #define POINT_UDP 65536
@@ -71,6 +74,7 @@ enum hook {
 
 #define POLICY_AUDIT 1U
 #define POLICY_RAW_DENY 2U
+#define POLICY_ACCELERATE 4U
 
 /* Nothing is denied in this direction: replies need no remembered state. */
 #define DIRECTION_OPEN 1U
@@ -214,6 +218,102 @@ struct flow {
 	__u32 lock;		/* bpf_spin_lock, held while the peer is noted */
 };
 _Static_assert(sizeof(struct flow) == 48, "flow");
+
+/* Cgroups of a socket's path that are looked at, from the one below the root down. */
+#define PATH_DEPTH 8
+
+/* Policies, of both ends together, that may judge an accelerated connection. */
+#define JUDGES 8
+
+/* Which policy a cgroup has, for a program that is not attached to one: struct owner by id. */
+#define MEMBERS 65536
+
+/*
+ * One end of a TCP connection. An IPv4 address is ::ffff:a.b.c.d, so that a
+ * dual-stack socket and its IPv4 peer agree.
+ */
+struct end_key {
+	__u64 netns;		/* cookie of the network namespace */
+	__u32 local[4];
+	__u32 remote[4];
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct end_key) == 48, "end_key");
+
+/* Ids of the cgroups that a socket belongs to; 0 = none so deep. */
+struct path {
+	__u64 cgroup[PATH_DEPTH];
+};
+_Static_assert(sizeof(struct path) == 64, "path");
+
+enum end_state { END_ANNOUNCED = 1, END_OPEN = 2 };
+
+/* What one end of a connection says of itself to the other. */
+struct end {
+	struct path path;
+	__u64 socket;		/* address of its struct sock, only ever looked at */
+	__u32 sent;		/* sequence numbers when it was established */
+	__u32 received;
+	__u32 state;		/* enum end_state */
+	__u32 is_shared;	/* several tasks have sent: one may still be at it */
+	__u64 has_sent;
+	__u64 is_passed;	/* the connection goes by TCP, for good */
+};
+_Static_assert(sizeof(struct end) == 104, "end");
+
+enum stream_state {
+	STREAM_NONE = 0,	/* not established, or a listener */
+	STREAM_OPEN = 1,	/* in the table, nothing sent yet */
+	STREAM_REDIRECTED = 2,
+	STREAM_PASSED = 3,	/* goes by TCP, for good */
+	STREAM_EXCLUDED = 4,	/* has an option that redirected bytes cannot serve */
+};
+
+/* Socket storage of what may be accelerated; an accepted socket gets a copy of its listener's. */
+struct stream {
+	struct path path;
+	struct end_key own;
+	struct end_key peer;	/* the other end's key */
+	__u64 generation;	/* the one in which it was judged */
+	__u64 peer_socket;	/* address of the other end's struct sock */
+	__u64 waiting;		/* bytes in the other end's queue at the last look */
+	__u32 sent;		/* sequence numbers when it was established */
+	__u32 received;
+	__u32 state;		/* enum stream_state */
+	__u32 starter;		/* enum starter */
+	__u32 sender;		/* task that sends */
+	__u32 charge;		/* bytes since the last look at the other end's queue */
+	__u32 messages;		/* messages since then */
+	__u32 small_looks;	/* looks one after the other that found a stream of small messages */
+	__u32 judges;		/* how many of counter[] are used */
+	__u32 counter[JUDGES];	/* of the rules that allow it */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct stream) == 256, "stream");
+
+/* What became of local TCP connections between cgroups that accelerate, for each CPU. */
+enum acceleration {
+	ACCELERATED = 0,	/* directions of connections that were redirected */
+	ACCELERATED_MESSAGES = 1,
+	ACCELERATED_BYTES = 2,
+	/* Why a direction of a connection went, or returned, to TCP. */
+	PASSED_DATA = 3,	/* bytes had gone by TCP before: Fast Open, a send while connecting */
+	PASSED_NO_PEER = 4,	/* the other end was not there (yet), or is gone */
+	PASSED_TAKEN = 5,	/* another socket has the same addresses and ports */
+	PASSED_FULL = 6,	/* no room in a table */
+	PASSED_DENIED = 7,	/* a rule denies it, or only lets it pass for audit */
+	PASSED_LOGGED = 8,	/* a rule logs every packet */
+	PASSED_BACKLOG = 9,	/* the other end does not read */
+	PASSED_OFF = 10,	/* the policy does not accelerate (any more) */
+	PASSED_OUTDATED = 11,	/* programs and tables were replaced */
+	PASSED_DEEP = 12,	/* too many cgroups above the socket, or policies */
+	PASSED_OPTION = 13,	/* MSG_ZEROCOPY, an upper layer protocol, or MPTCP */
+	PASSED_SMALL = 14,	/* a stream of small messages, which TCP carries quicker */
+	PASSED_WITH_PEER = 15,	/* the other direction went back */
+	ACCELERATION_MAX = 16,
+};
 
 struct event {
 	__u64 time_ns;		/* CLOCK_BOOTTIME or CLOCK_MONOTONIC, see event.h */

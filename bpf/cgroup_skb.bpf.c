@@ -5,6 +5,7 @@
 #include <bpf/bpf_helpers.h>
 #include "event.h"
 #include "flow.h"
+#include "stream.h"
 #include "view.h"
 
 char _license[] SEC("license") = "Dual MIT/GPL";
@@ -207,6 +208,9 @@ static __always_inline int filter(struct __sk_buff *skb, __u32 direction)
 			return FAIL;
 	}
 	count(&verdict, packet.length);
+	if (view.policy->flags & POLICY_ACCELERATE && verdict.is_new &&
+	    packet.exchange == EXCHANGE_TCP)
+		note_path(skb->sk);
 	if (wants_event(&verdict))
 		log_packet(skb, &view, &verdict, &packet, direction);
 	if (verdict.action == ACTION_ALLOW || verdict.audit)

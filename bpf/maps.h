@@ -97,6 +97,14 @@ struct {
 	__type(value, struct socket_flow);
 } flows SEC(".maps");
 
+/* Of sockets in cgroups whose policy accelerates; see stream.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct stream);
+} streams SEC(".maps");
+
 /* Exchanges of sockets that talk to more than one peer. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

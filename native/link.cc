@@ -151,6 +151,16 @@ Napi::Value AttachXdp(const Napi::CallbackInfo& info) {
   return WrapLink(info.Env(), fd < 0 ? -errno : fd);
 }
 
+// (program, map): the program that judges messages of the sockets that come into the map
+Napi::Value AttachMessages(const Napi::CallbackInfo& info) {
+  const int program = ProgramFd(info[0]);
+  if (program < 0) return Number(info.Env(), program);
+  const int map = MapFd(info[1]);
+  if (map < 0) return Number(info.Env(), map);
+  const int result = bpf_prog_attach(program, map, BPF_SK_MSG_VERDICT, 0);
+  return Number(info.Env(), result != 0 ? -errno : 0);
+}
+
 // (directory) -> {names, words, cgroups}: files only, unsorted
 Napi::Value ListLinks(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -236,6 +246,7 @@ void InitLink(Napi::Env env, Napi::Object exports, Classes* classes) {
   exports.Set("openPinnedLink", Napi::Function::New<OpenPinnedLink>(env));
   exports.Set("attachCgroup", Napi::Function::New<AttachCgroup>(env));
   exports.Set("attachXdp", Napi::Function::New<AttachXdp>(env));
+  exports.Set("attachMessages", Napi::Function::New<AttachMessages>(env));
   exports.Set("listLinks", Napi::Function::New<ListLinks>(env));
   exports.Set("queryCgroup", Napi::Function::New<QueryCgroup>(env));
   exports.Set("linkInfo", Napi::Function::New<LinkInfoById>(env));

@@ -18,10 +18,12 @@ const STRUCTS = [
   'capacity',
   'counter',
   'limit',
+  'end_key',
+  'end',
   'event',
   'question',
 ];
-const ENUMS = ['direction_index', 'action', 'log_level', 'hook', 'fault'];
+const ENUMS = ['direction_index', 'action', 'log_level', 'hook', 'fault', 'acceleration'];
 
 function types(object) {
   const file = join(root, 'build/bpf', `${object}.bpf.o`);

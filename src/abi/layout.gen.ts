@@ -84,6 +84,30 @@ export const limit = {
   suppressed: 16,
 } as const;
 
+/** struct end_key: byte offsets. */
+export const end_key = {
+  size: 48,
+  netns: 0,
+  local: 8,
+  remote: 24,
+  local_port: 40,
+  remote_port: 42,
+  pad: 44,
+} as const;
+
+/** struct end: byte offsets. */
+export const end = {
+  size: 104,
+  path: 0,
+  socket: 64,
+  sent: 72,
+  received: 76,
+  state: 80,
+  is_shared: 84,
+  has_sent: 88,
+  is_passed: 96,
+} as const;
+
 /** struct event: byte offsets. */
 export const event = {
   size: 112,
@@ -165,4 +189,25 @@ export const fault = {
   FAULT_EMITTED: 6,
   FAULT_NOT_IP: 7,
   FAULT_MAX: 8,
+} as const;
+
+/** enum acceleration. */
+export const acceleration = {
+  ACCELERATED: 0,
+  ACCELERATED_MESSAGES: 1,
+  ACCELERATED_BYTES: 2,
+  PASSED_DATA: 3,
+  PASSED_NO_PEER: 4,
+  PASSED_TAKEN: 5,
+  PASSED_FULL: 6,
+  PASSED_DENIED: 7,
+  PASSED_LOGGED: 8,
+  PASSED_BACKLOG: 9,
+  PASSED_OFF: 10,
+  PASSED_OUTDATED: 11,
+  PASSED_DEEP: 12,
+  PASSED_OPTION: 13,
+  PASSED_SMALL: 14,
+  PASSED_WITH_PEER: 15,
+  ACCELERATION_MAX: 16,
 } as const;

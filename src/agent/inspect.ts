@@ -1,6 +1,7 @@
 // Gathers what `cgfw status` shows, from the kernel.
 
 import { policy as policyAt } from '../abi/layout.gen.js';
+import { canAccelerate, readAcceleration } from '../kernel/acceleration.js';
 import { readCounters, readFaults } from '../kernel/counters.js';
 import { findConflict } from '../kernel/conflict.js';
 import type { Place } from '../kernel/place.js';
@@ -14,6 +15,7 @@ import { statusInterfacePolicies, statusInterfaces } from '../report/interfaces.
 import { statusPolicies } from '../report/status.js';
 import type { Status, StatusMap } from '../report/status.js';
 import { ownedCgroups } from '../compile/owners.js';
+import type { Program } from '../compile/program.js';
 import type { Tables } from '../compile/tables.js';
 import { prospect } from './prospect.js';
 import type { Prospect } from './prospect.js';
@@ -74,7 +76,15 @@ function describe(
     trial,
   };
   if (set === null || names === undefined || loaded.program === null) {
-    return { ...base, ...NO_INTERFACES, policies: [], maps: [], events: NO_EVENTS, faults: {} };
+    return {
+      ...base,
+      ...NO_INTERFACES,
+      policies: [],
+      maps: [],
+      events: NO_EVENTS,
+      faults: {},
+      acceleration: null,
+    };
   }
   const counts = readCounters(
     set,
@@ -92,6 +102,7 @@ function describe(
     maps: mapsOf(set, loaded.program.tables, names.rules.length),
     events: { emitted, suppressed, lost },
     faults: { ...faults },
+    acceleration: set.acceleration === null ? null : readAcceleration(set.acceleration),
   };
 }
 
@@ -102,9 +113,17 @@ function notesOf(declared: Declared, { plan, held, loaded }: Prospect): string[]
       'pins of ours are missing or damaged: programs are attached, but what they enforce cannot be read; cgfw apply mends that',
     );
   }
+  if (wantsAcceleration(loaded.program) && !canAccelerate())
+    notes.push(
+      'accelerate: this kernel cannot do it (Linux 5.18 or newer with /sys/kernel/btf/vmlinux); connections go by TCP',
+    );
   if (declared.trouble !== undefined) notes.push(declared.trouble);
   else if (!plan.inStep) notes.push('the kernel differs from the policy file: see cgfw diff');
   return notes;
+}
+
+function wantsAcceleration(program: Program | null): boolean {
+  return program?.names.policies.some(({ accelerate }) => accelerate) ?? false;
 }
 
 /** Why interfaces got generic mode where native would have done. */

@@ -8,6 +8,7 @@ import { listCgroups } from '../kernel/cgroups.js';
 import { checkNamespace, readInterfaceLinks, surroundingInterfaces } from '../kernel/interfaces.js';
 import { listInterfaces } from '../kernel/native.js';
 import type { NetInterface } from '../kernel/native.js';
+import { canAccelerate } from '../kernel/acceleration.js';
 import { buildOf } from '../kernel/load.js';
 import type { Place } from '../kernel/place.js';
 import { readState } from '../kernel/read.js';
@@ -51,7 +52,11 @@ export function prospect(place: Place, wanted: Wanted, options: ProspectOptions)
     return { program, cgroups, devices, desired, loaded, plan: diff(desired, loaded), held };
   }
   const interfaces = surroundingInterfaces(devices, links);
-  const desired = desire(program, { cgroups, interfaces, build: buildOf(place) }, loaded);
+  const desired = desire(
+    program,
+    { cgroups, interfaces, build: buildOf(place), canAccelerate },
+    loaded,
+  );
   return { program, cgroups, devices, desired, loaded, plan: diff(desired, loaded), held };
 }
 

@@ -52,7 +52,6 @@ export const DIAGNOSTIC_CODES = [
   'missing-key',
   'wrong-type',
   'wrong-value',
-  'not-available',
   // names
   'duplicate-name',
   'reserved-name',

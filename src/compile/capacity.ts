@@ -20,6 +20,7 @@ const SMALLEST: Capacity = {
   policies: 64,
   text: 16,
   counters: 4096,
+  acceleration: 0,
 };
 
 /**
@@ -39,6 +40,7 @@ export function neededCapacity(program: Program, textBytes: number): Capacity {
     policies: names.policies.length + names.interfaces.length + 1,
     text: blocks(textBytes),
     counters: names.rules.reduce((most, { counter }) => Math.max(most, counter + 1), 0),
+    acceleration: names.policies.some(({ accelerate }) => accelerate) ? 1 : 0,
   };
 }
 
@@ -62,6 +64,7 @@ export function chooseCapacity(needed: Capacity, loaded: Capacity | null): Capac
     policies: choose('policies'),
     text: choose('text'),
     counters: choose('counters'),
+    acceleration: choose('acceleration'),
   };
 }
 

@@ -14,6 +14,7 @@ import {
   DIRECTION_ONE_COLUMN,
   DIRECTION_ONE_ROW,
   DIRECTION_OPEN,
+  POLICY_ACCELERATE,
   POLICY_AUDIT,
   POLICY_RAW_DENY,
   POLICY_WORDS,
@@ -49,11 +50,12 @@ export function compile(policy: Policy, counters: CounterIds): Program {
     names: {
       hash: policy.hash,
       origin: policy.origin,
-      policies: policy.policies.map(({ name, line, mode, cgroups }) => ({
+      policies: policy.policies.map(({ name, line, mode, cgroups, accelerate }) => ({
         name,
         line,
         mode,
         cgroups,
+        accelerate,
       })),
       interfaces: policy.interfaces.map(({ name, line, interfaces, attach }) => ({
         name,
@@ -107,7 +109,9 @@ function encodePolicies(
   policy.policies.forEach((own, index) => {
     const at = (index + 1) * POLICY_WORDS;
     words[at] =
-      (own.mode === 'audit' ? POLICY_AUDIT : 0) | (own.raw === 'deny' ? POLICY_RAW_DENY : 0);
+      (own.mode === 'audit' ? POLICY_AUDIT : 0) |
+      (own.raw === 'deny' ? POLICY_RAW_DENY : 0) |
+      (own.accelerate ? POLICY_ACCELERATE : 0);
     words[at + 1] = bases[index]!.raw;
     for (const name of DIRECTIONS) encode(index, `policy ${own.name}`, name, own[name]);
   });

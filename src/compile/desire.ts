@@ -7,14 +7,17 @@ import { interfaceOwner } from '../policy/interfaces.js';
 import { interfacePolicyIndex } from './program.js';
 import type { Program } from './program.js';
 import { TEXT_HEADER } from './tables.js';
-import { compareAttachments, compareInterfaces, HOOKS } from './state.js';
-import type { Attachment, Cgroup, Interface, InterfaceAttachment, State } from './state.js';
+import type { Capacity } from './tables.js';
+import { BASE_HOOKS, compareAttachments, compareInterfaces, HOOKS } from './state.js';
+import type { Attachment, Cgroup, Hook, Interface, InterfaceAttachment, State } from './state.js';
 
 export interface Surroundings {
   readonly cgroups: readonly Cgroup[];
   readonly interfaces: readonly Interface[];
   /** Build of the program files on disk (ProgramSet.build). */
   readonly build: string;
+  /** Whether this kernel can accelerate; asked only where a policy wants it. */
+  readonly canAccelerate: () => boolean;
 }
 
 /**
@@ -22,11 +25,15 @@ export interface Surroundings {
  * that a policy selects. Keeps the loaded tables' capacity where it suffices.
  */
 export function desire(program: Program, surroundings: Surroundings, loaded: State): State {
+  const needed = needs(program, surroundings);
+  const hooksOf = (policy: number): readonly Hook[] =>
+    needed.acceleration > 0 && program.names.policies[policy - 1]?.accelerate === true
+      ? HOOKS
+      : BASE_HOOKS;
   const attachments: Attachment[] = ownedCgroups(program.names.policies, surroundings.cgroups)
     .filter(({ via }) => via === null)
-    .map(({ id, path, policy }) => ({ id, path, policy, hooks: HOOKS, outdated: [] }));
+    .map(({ id, path, policy }) => ({ id, path, policy, hooks: hooksOf(policy), outdated: [] }));
   attachments.push(...lingering(program, loaded));
-  const needed = neededCapacity(program, TEXT_HEADER + encodeBlob(program).length);
   return {
     programs: {
       folder: '',
@@ -39,6 +46,12 @@ export function desire(program: Program, surroundings: Surroundings, loaded: Sta
     interfaces: wantedInterfaces(program, surroundings.interfaces, loaded),
     leftovers: [],
   };
+}
+
+/** A kernel that cannot accelerate still enforces: `status` says what is missing. */
+function needs(program: Program, { canAccelerate }: Surroundings): Capacity {
+  const needed = neededCapacity(program, TEXT_HEADER + encodeBlob(program).length);
+  return needed.acceleration > 0 && !canAccelerate() ? { ...needed, acceleration: 0 } : needed;
 }
 
 /**

@@ -16,6 +16,7 @@ export const ROOT_NODE = 0x80000000;
 
 export const POLICY_AUDIT = 1;
 export const POLICY_RAW_DENY = 2;
+export const POLICY_ACCELERATE = 4;
 export const DIRECTION_OPEN = 1;
 export const DIRECTION_ONE_ROW = 2;
 export const DIRECTION_ONE_COLUMN = 4;

@@ -38,6 +38,7 @@ export interface PolicyName {
   readonly line: number;
   readonly mode: Mode;
   readonly cgroups: readonly string[];
+  readonly accelerate: boolean;
 }
 
 export interface InterfacePolicyName {

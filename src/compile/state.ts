@@ -4,9 +4,20 @@ import type { AttachMode } from '../policy/policy.js';
 import type { Capacity } from './tables.js';
 import type { Program } from './program.js';
 
-/** The kernel hooks that every managed cgroup gets, in attach order. */
-export const HOOKS = ['sock_create', 'connect4', 'connect6', 'egress', 'ingress'] as const;
+/** All kernel hooks, in attach order. */
+export const HOOKS = [
+  'sock_create',
+  'connect4',
+  'connect6',
+  'egress',
+  'ingress',
+  'setsockopt',
+  'sock_ops',
+] as const;
 export type Hook = (typeof HOOKS)[number];
+
+/** What every managed cgroup gets; the rest is for those whose policy accelerates. */
+export const BASE_HOOKS = ['sock_create', 'connect4', 'connect6', 'egress', 'ingress'] as const;
 
 /** A loaded set of programs with its tables. */
 export interface ProgramSet {

@@ -28,6 +28,8 @@ export interface Capacity {
   readonly text: number;
   /** Elements of the counters and limits maps. */
   readonly counters: number;
+  /** 1: with the programs that accelerate. */
+  readonly acceleration: number;
 }
 
 /**

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { CgfwError } from '../base/error.js';
 import { counter as counterAt, limit as limitAt } from '../abi/layout.gen.js';
 import type { Program } from '../compile/program.js';
-import { HOOKS } from '../compile/state.js';
+import { BASE_HOOKS } from '../compile/state.js';
 import type { Hook } from '../compile/state.js';
 import { isInterfaceAction } from '../plan/action.js';
 import type { Action, InterfaceAction } from '../plan/action.js';
@@ -15,7 +15,7 @@ import { ATTACH_TYPE, loadSet } from './load.js';
 import { eraseInterface } from './interface-table.js';
 import { readInterfaceLinks } from './interfaces.js';
 import { attachCgroup, isErrno, listInterfaces, membarrier, openPinnedLink } from './native.js';
-import { clearOwner, writeOwner } from './owners.js';
+import { clearOwner, eraseOwner, writeOwner } from './owners.js';
 import {
   linkName,
   parseInterfaceLinkName,
@@ -97,6 +97,7 @@ async function runAction(
   switch (action.op) {
     case 'detach':
       for (const hook of action.hooks) detach(place, action.id, hook);
+      if (BASE_HOOKS.every((hook) => action.hooks.includes(hook))) eraseMember(set, action.id);
       return;
     case 'sweep':
       sweep(place, set, action.target);
@@ -157,8 +158,9 @@ function attach(place: Place, set: LoadedSet, action: Of<'attach'>): void {
     });
   }
   const pinOf = (hook: Hook): string => join(place.pinRoot, 'links', linkName(action.id, hook));
-  const isNew = HOOKS.every((hook) => action.hooks.includes(hook) && !existsSync(pinOf(hook)));
+  const isNew = BASE_HOOKS.every((hook) => action.hooks.includes(hook) && !existsSync(pinOf(hook)));
   if (isNew) clearOwner(set.maps.owners, action.id);
+  if (isNew) eraseMember(set, action.id);
   for (const hook of action.hooks) {
     const pin = pinOf(hook);
     // What the old link still enforces holds until the plan sweeps it, after the switch.
@@ -177,6 +179,8 @@ function assign(set: LoadedSet, action: Of<'assign'>): void {
   const slot = (set.generation + (action.slot === 'idle' ? 1 : 0)) & 1;
   try {
     writeOwner(set.maps.owners, action.id, slot, action.index);
+    if (set.acceleration !== null)
+      writeOwner(set.acceleration.members, action.id, slot, action.index);
   } catch (error) {
     // A cgroup whose attachment failed, or that is gone, has no storage to write.
     if (!isErrno(error, 'ENOENT')) throw error;
@@ -195,6 +199,11 @@ function update(place: Place, set: LoadedSet, id: number, hook: Hook): void {
   }
 }
 
+/** What a former policy wrote there must judge no connection, in neither slot. */
+function eraseMember(set: LoadedSet | null, id: number): void {
+  if (set !== null && set.acceleration !== null) eraseOwner(set.acceleration.members, id);
+}
+
 function detach(place: Place, id: number, hook: Hook): void {
   const pin = join(place.pinRoot, 'links', linkName(id, hook));
   if (existsSync(pin)) unlinkSync(pin);
@@ -209,6 +218,7 @@ function sweep(place: Place, set: LoadedSet | null, target: string): void {
   if (parsed !== null)
     removePin(place.pinRoot, `links/${replacedLinkName(parsed.id, parsed.hook)}`);
   if (parsed !== null && isAlive(join(place.pinRoot, target))) return;
+  if (parsed !== null) eraseMember(set, parsed.id);
   removePin(place.pinRoot, target);
 }
 

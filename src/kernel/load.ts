@@ -9,8 +9,9 @@ import type { Program } from '../compile/program.js';
 import { HOOKS } from '../compile/state.js';
 import type { Hook, ProgramSet } from '../compile/state.js';
 import type { Capacity } from '../compile/tables.js';
+import { ACCELERATION_MAPS, isAccelerationMap } from './acceleration.js';
 import { COUNTER_MAPS, SHARED_MAPS, TABLE_MAPS } from './maps.js';
-import { openObject, probeHelper, probeProgramType } from './native.js';
+import { attachMessages, openObject, probeHelper, probeProgramType } from './native.js';
 import type { BpfMap, BpfObject } from './native.js';
 import { listSets, removePin } from './pins.js';
 import type { Place } from './place.js';
@@ -27,14 +28,14 @@ const EVENT_RATE = 10_000;
 interface ObjectFile {
   readonly file: string;
   readonly programs: readonly ProgramName[];
-  /** Where it can be loaded; left out: everywhere. */
-  readonly isUsable?: () => boolean;
+  /** Where it can be loaded, and is wanted; left out: everywhere. */
+  readonly isUsable?: (capacity: Capacity) => boolean;
 }
 
 /** bpf_xdp_load_bytes came with frames of several buffers, in Linux 5.18. */
 const XDP_LOAD_BYTES = 189;
-const hasXdp = (): boolean => probeProgramType('xdp');
-const hasFrags = (): boolean => hasXdp() && probeHelper('xdp', XDP_LOAD_BYTES);
+const hasXdp = once(() => probeProgramType('xdp'));
+const hasFrags = once(() => hasXdp() && probeHelper('xdp', XDP_LOAD_BYTES));
 
 /**
  * Object files and the programs taken from them; `explain` needs Linux 5.14. The
@@ -47,19 +48,27 @@ const OBJECTS: readonly ObjectFile[] = [
   { file: 'cgroup_skb', programs: ['ingress'] },
   { file: 'xdp_frags', programs: ['cgfw_xdp'], isUsable: hasFrags },
   { file: 'xdp', programs: ['cgfw_xdp'], isUsable: () => hasXdp() && !hasFrags() },
-  { file: 'explain', programs: ['explain'], isUsable: () => probeProgramType('syscall') },
+  { file: 'explain', programs: ['explain'], isUsable: once(() => probeProgramType('syscall')) },
+  {
+    file: 'accelerate',
+    programs: ['setsockopt', 'sock_ops', 'redirect'],
+    isUsable: ({ acceleration }) => acceleration > 0,
+  },
 ];
 
 /** The programs that a complete set has on this kernel. */
-export function programsHere(): ProgramName[] {
-  return usableObjects().flatMap(({ programs }) => programs);
+export function programsHere(capacity: Capacity): ProgramName[] {
+  return usableObjects(capacity).flatMap(({ programs }) => programs);
 }
 
-let usable: readonly ObjectFile[] | undefined;
+function usableObjects(capacity: Capacity): readonly ObjectFile[] {
+  return OBJECTS.filter(({ isUsable }) => isUsable?.(capacity) ?? true);
+}
 
-/** Probed once: a kernel does not change while we run. */
-function usableObjects(): readonly ObjectFile[] {
-  return (usable ??= OBJECTS.filter(({ isUsable }) => isUsable?.() ?? true));
+/** A kernel does not change while we run. */
+function once(probe: () => boolean): () => boolean {
+  let found: boolean | undefined;
+  return () => (found ??= probe());
 }
 
 const objectPath = (place: Place, file: string): string => join(place.objectDir, `${file}.bpf.o`);
@@ -89,7 +98,7 @@ export async function loadSet(place: Place, wanted: ProgramSet): Promise<void> {
     const maps = await loadObjects(place, capacity, current, objects);
     if (current === null) beginControl(maps['control']);
     else carryOver(place, current, maps, capacity);
-    pinSet(place, `tmp-${name}`, maps, objects, current);
+    pinSet(place, `tmp-${name}`, maps, objects, current, capacity);
     renameSync(join(place.pinRoot, `tmp-${name}`), join(place.pinRoot, `set-${name}`));
   } finally {
     for (const object of objects) object.close();
@@ -129,15 +138,23 @@ async function loadObjects(
         programs.some((own) => own === name),
       );
     await loadObject(object, capacity, maps);
+    for (const name of object.maps().filter(isAccelerationMap)) maps[name] ??= object.map(name);
   };
-  const [first, ...others] = usableObjects();
+  const [first, ...others] = usableObjects(capacity);
   if (first !== undefined) await load(first);
   for (const name of [...SHARED_MAPS, ...COUNTER_MAPS, ...TABLE_MAPS]) {
     const made = objects[0]?.map(name);
     if (made !== undefined) maps[name] ??= made;
   }
-  await Promise.all(others.map(load));
+  await allOrFirstError(others.map(load));
   return maps;
+}
+
+/** Waits for all even when one fails: an object cannot be closed while it is being loaded. */
+async function allOrFirstError(loads: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(loads);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 /** Loads one object with these sizes; `maps` are used instead of its own. */
@@ -145,7 +162,9 @@ async function loadObject(object: BpfObject, capacity: Capacity, maps: MapsByNam
   object.setRodata(capacityBytes(capacity));
   for (const table of TABLE_MAPS) object.setMaxEntries(table, 2 * capacity[table]);
   for (const counters of COUNTER_MAPS) object.setMaxEntries(counters, capacity.counters);
+  const declared = new Set(object.maps());
   for (const [name, map] of Object.entries(maps)) {
+    if (!declared.has(name)) continue;
     // Another version may declare another size of ring; what is loaded keeps its own.
     if (object.mapSpec(name).maxEntries !== map.info.maxEntries)
       object.setMaxEntries(name, map.info.maxEntries);
@@ -161,6 +180,7 @@ function reusable(current: LoadedSet | null, capacity: Capacity): MapsByName {
   const counters = COUNTER_MAPS.filter(() => current.capacity.counters >= capacity.counters);
   return Object.fromEntries([
     ...kept,
+    ...Object.entries(current.acceleration ?? {}),
     ...counters.map((name) => [name, current.maps[name]] as const),
   ]);
 }
@@ -228,6 +248,7 @@ function pinSet(
   maps: MapsByName,
   objects: readonly BpfObject[],
   current: LoadedSet | null,
+  capacity: Capacity,
 ): void {
   const set = join(place.pinRoot, folder);
   if (current === null) {
@@ -236,10 +257,30 @@ function pinSet(
     for (const name of SHARED_MAPS) maps[name]?.pin(join(place.pinRoot, 'shared', name));
   }
   for (const name of [...COUNTER_MAPS, ...TABLE_MAPS]) maps[name]?.pin(join(set, name));
+  const usable = usableObjects(capacity);
   objects.forEach((object, index) => {
-    for (const name of usableObjects()[index]?.programs ?? [])
-      object.program(name).pin(join(set, name));
+    for (const name of usable[index]?.programs ?? []) object.program(name).pin(join(set, name));
   });
+  if (capacity.acceleration > 0) beginAcceleration(place, maps, objects, current);
+}
+
+/** Sockets that are in the table keep the program that judges them; new ones get this set's. */
+function beginAcceleration(
+  place: Place,
+  maps: MapsByName,
+  objects: readonly BpfObject[],
+  current: LoadedSet | null,
+): void {
+  const isNew = current === null || current.acceleration === null;
+  for (const name of ACCELERATION_MAPS) {
+    const pin = join('shared', name);
+    // One of a load that was cut short may lie there.
+    if (isNew) removePin(place.pinRoot, pin);
+    if (isNew) maps[name]?.pin(join(place.pinRoot, pin));
+  }
+  const redirect = objects.at(-1)?.program('redirect');
+  if (redirect !== undefined && maps['sockets'] !== undefined)
+    attachMessages(redirect, maps['sockets']);
 }
 
 /** How libbpf and the kernel call the attach point of each hook. */
@@ -249,6 +290,8 @@ export const ATTACH_TYPE = {
   connect6: 'connect6',
   egress: 'egress',
   ingress: 'ingress',
+  setsockopt: 'setsockopt',
+  sock_ops: 'sockOps',
 } as const satisfies Record<Hook, string>;
 
 export { HOOKS };

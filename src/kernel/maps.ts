@@ -9,6 +9,7 @@ export const SHARED_MAPS = [
   'owners',
   'interfaces',
   'flows',
+  'streams',
   'peers',
   'events',
   'faults',

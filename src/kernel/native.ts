@@ -37,6 +37,7 @@ export { BpfProgram, openPinnedProgram, programInfo } from './native/program.js'
 export {
   allLinks,
   attachCgroup,
+  attachMessages,
   BpfLink,
   linkInfo,
   listLinks,

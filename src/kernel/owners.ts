@@ -27,3 +27,8 @@ export function clearOwner(owners: BpfMap, id: number): void {
   const key = keyOf(id);
   if (owners.lookup(key) !== null) owners.update(key, new Uint8Array(owner.size));
 }
+
+/** For a map in which a cgroup that nobody owns has no entry. */
+export function eraseOwner(owners: BpfMap, id: number): void {
+  owners.delete(keyOf(id));
+}

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { CgfwError } from '../base/error.js';
 import { HOOKS } from '../compile/state.js';
 import type { Hook } from '../compile/state.js';
-import { openPinnedLink } from './native.js';
+import { openPinnedLink, openPinnedMap } from './native.js';
 
 export interface SetName {
   readonly folder: string;
@@ -77,8 +77,24 @@ export function removeEverything(pinRoot: string): number {
   const folder = join(pinRoot, 'links');
   const links = entriesOf(folder).map((name) => join(folder, name));
   for (const link of links) detach(link);
+  endGeneration(pinRoot);
   removeAllPins(pinRoot);
   return links.length;
+}
+
+/**
+ * Programs that accelerate live on with the sockets that they were given to, which
+ * would lose bytes without them: with no generation in force they leave all to TCP.
+ */
+function endGeneration(pinRoot: string): void {
+  const pin = join(pinRoot, 'shared', 'control');
+  if (!existsSync(pin)) return;
+  const control = openPinnedMap(pin);
+  try {
+    control.storeWord(0, 0n);
+  } finally {
+    control.close();
+  }
 }
 
 /** At once; a link whose pin is removed goes on for some milliseconds. */

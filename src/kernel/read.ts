@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CgfwError } from '../base/error.js';
 import type { Program } from '../compile/program.js';
+import type { Capacity } from '../compile/tables.js';
 import { compareAttachments, HOOKS, NOTHING } from '../compile/state.js';
 import type { Attachment, Cgroup, Hook, State } from '../compile/state.js';
 import { interfaceAttachments, readInterfaceLinks } from './interfaces.js';
@@ -51,7 +52,7 @@ export function readState(
       ...links.dead,
       ...wires.filter(({ mode }) => mode === null).map(({ pin }) => pin),
     ];
-    const build = isComplete(place, name.folder) ? name.build : INCOMPLETE;
+    const build = isComplete(place, name.folder, set.capacity) ? name.build : INCOMPLETE;
     return {
       programs: { folder: name.folder, build, capacity: set.capacity },
       generation,
@@ -72,9 +73,9 @@ export function readState(
 /** The build of a set that lacks programs: no other is like it, so that all are loaded anew. */
 const INCOMPLETE = 'incomplete';
 
-function isComplete(place: Place, folder: string): boolean {
+function isComplete(place: Place, folder: string, capacity: Capacity): boolean {
   const has = (program: string): boolean => existsSync(join(place.pinRoot, folder, program));
-  return programsHere().every(has);
+  return programsHere(capacity).every(has);
 }
 
 /**
@@ -128,11 +129,22 @@ function readLinks(
   const attachments = [...byId].map(([id, { hooks, outdated }]) => ({
     id,
     path: paths.get(id) ?? `#${String(id)}`,
-    policy: generation === 0 ? 0 : (readOwner(set.maps.owners, id, generation & 1) ?? 0),
+    policy: generation === 0 ? 0 : ownerOf(set, id, generation & 1),
     hooks: inOrder(hooks),
     outdated: inOrder(outdated),
   }));
   return { attachments: attachments.sort(compareAttachments), dead };
+}
+
+/** No policy's index: the two places that say it differ. */
+const UNCLEAR = -1;
+
+/** What the packet hooks and the programs of acceleration take for the cgroup's policy. */
+function ownerOf(set: LoadedSet, id: number, slot: number): number {
+  const owner = readOwner(set.maps.owners, id, slot) ?? 0;
+  if (set.acceleration === null) return owner;
+  const member = readOwner(set.acceleration.members, id, slot) ?? 0;
+  return member === owner ? owner : UNCLEAR;
 }
 
 /** null: its pin is gone. */

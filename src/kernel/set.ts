@@ -4,6 +4,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Hook } from '../compile/state.js';
 import type { Capacity } from '../compile/tables.js';
+import { openAccelerationMaps } from './acceleration.js';
+import type { AccelerationMaps } from './acceleration.js';
 import { COUNTER_MAPS, SHARED_MAPS, TABLE_MAPS } from './maps.js';
 import type { MapName } from './maps.js';
 import { isErrno, openPinnedMap, openPinnedProgram } from './native.js';
@@ -14,13 +16,15 @@ import type { SetName } from './pins.js';
 /** Programs of a set: one for each hook, and those that not every kernel has. */
 export type ProgramName = Hook | OptionalProgram;
 
-/** The one that explains, and the one for interfaces. */
-export type OptionalProgram = 'explain' | 'cgfw_xdp';
+/** The one that explains, the one for interfaces, the one that redirects messages. */
+export type OptionalProgram = 'explain' | 'cgfw_xdp' | 'redirect';
 
 /** An open set; close() gives the descriptors back, the pins stay. */
 export class LoadedSet {
   readonly name: SetName;
   readonly maps: Readonly<Record<MapName, BpfMap>>;
+  /** null: this set does not accelerate. */
+  readonly acceleration: AccelerationMaps | null;
   readonly capacity: Capacity;
   readonly #folder: string;
   readonly #programs = new Map<ProgramName, BpfProgram>();
@@ -29,7 +33,8 @@ export class LoadedSet {
     this.name = name;
     this.#folder = join(pinRoot, name.folder);
     this.maps = openMaps(pinRoot, name.folder);
-    this.capacity = capacityOf(this.maps);
+    this.acceleration = this.has('redirect') ? openAccelerationMaps(pinRoot) : null;
+    this.capacity = { ...capacityOf(this.maps), acceleration: this.acceleration === null ? 0 : 1 };
   }
 
   /** Whether this set has the program: older kernels have no explain. */
@@ -51,7 +56,7 @@ export class LoadedSet {
   }
 
   close(): void {
-    for (const map of Object.values(this.maps)) map.close();
+    for (const map of Object.values({ ...this.maps, ...this.acceleration })) map.close();
     for (const program of this.#programs.values()) program.close();
     this.#programs.clear();
   }
@@ -88,7 +93,7 @@ function openMaps(pinRoot: string, folder: string): Readonly<Record<MapName, Bpf
   }
 }
 
-function capacityOf(maps: Readonly<Record<MapName, BpfMap>>): Capacity {
+function capacityOf(maps: Readonly<Record<MapName, BpfMap>>): Omit<Capacity, 'acceleration'> {
   const slots = (map: (typeof TABLE_MAPS)[number]): number => maps[map].info.maxEntries / 2;
   return {
     roots: slots('roots'),

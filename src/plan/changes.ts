@@ -58,7 +58,8 @@ function policyChanges(desired: Names | undefined, loaded: Names | undefined): C
 /** What each policy is about, by its name in plans. */
 function describePolicies(names: Names | undefined): Map<string, string> {
   const ofCgroups = (names?.policies ?? []).map(
-    ({ name, mode, cgroups }) => [name, `${mode} for ${cgroups.join(', ')}`] as const,
+    ({ name, mode, cgroups, accelerate }) =>
+      [name, `${mode}${accelerate ? ', accelerate' : ''} for ${cgroups.join(', ')}`] as const,
   );
   const ofInterfaces = (names?.interfaces ?? []).map(
     ({ name, attach, interfaces }) =>

@@ -37,6 +37,8 @@ export interface CgroupPolicy {
   readonly mode: Mode;
   readonly log: LogLevel;
   readonly raw: 'allow' | 'deny';
+  /** Local TCP between cgroups whose policies accelerate bypasses the TCP stack. */
+  readonly accelerate: boolean;
   readonly egress: Direction;
   readonly ingress: Direction;
 }

@@ -14,7 +14,7 @@ import { logOf, resolveDirection, type PlacedDirection, type Scope } from './rul
 import { resolveSelectors, warnOfShadowedSelectors, type PlacedSelector } from './selectors.js';
 import { resolveServices } from './services.js';
 import { resolveSets, setFilesOf, type SetFiles } from './sets.js';
-import { child, itemsOf, textOf, type PolicyTree, type TreeNode } from './tree.js';
+import { child, isTrue, itemsOf, textOf, type PolicyTree, type TreeNode } from './tree.js';
 
 /** What the meaning of a policy may depend on beside its text. */
 export interface Host {
@@ -108,6 +108,7 @@ function resolveOne(scope: Scope, node: TreeNode, taken: Map<string, number>): P
     mode: textOf(child(node, 'mode')) === 'audit' ? 'audit' : 'enforce',
     log,
     raw: raw === 'deny' ? 'deny' : 'allow',
+    accelerate: isTrue(child(node, 'accelerate')),
     egress: egress.direction,
     ingress: ingress.direction,
   };

@@ -125,9 +125,9 @@ export interface Policy {
    */
   raw?: 'allow' | 'deny';
   /**
-   * Local TCP that bypasses the TCP stack. Not available yet: only `false` is accepted.
+   * `true`: TCP connections on this host between cgroups whose policies both say so bypass the TCP stack. See docs/acceleration.md first: some programs notice.
    */
-  accelerate?: false;
+  accelerate?: boolean;
   egress?: Egress;
   ingress?: Ingress;
 }
@@ -240,7 +240,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   'policy.mode': 'enforce',
   'policy.log': 'denied',
   'policy.raw': 'deny',
-  'policy.accelerate': 'false',
+  'policy.accelerate': 'true',
   'policy.egress': '{default: reject, rules: [{action: allow, to: any, ports: [443/tcp]}]}',
   'policy.ingress': '{default: drop, rules: [{action: allow, from: any, ports: [443/tcp]}]}',
   'interface.name': 'web',

@@ -67,6 +67,11 @@ export function textOf(node: TreeNode | undefined): string | undefined {
   return node?.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
 }
 
+/** Whether a node is the word `true`. */
+export function isTrue(node: TreeNode | undefined): boolean {
+  return node?.kind === 'scalar' && node.value === true;
+}
+
 /** What a node is, for messages: `the number 5`, `a list`. */
 export function describe(node: TreeNode): string {
   if (node.kind === 'list') return 'a list';

@@ -65,13 +65,6 @@ function reportError(place: Place, meant: ReadonlySet<string>, report: Report): 
       return reportMissing(place, meant, report);
     case 'const':
       return reportConst(place, report);
-    case 'not':
-      return report(
-        'not-available',
-        place.entry?.at ?? node,
-        `${nameOf(place)} is not available yet`,
-        'remove the key',
-      );
     case 'minItems':
       return report('wrong-value', node, `${nameOf(place)} is an empty list`, emptyFix(place));
     case 'pattern':

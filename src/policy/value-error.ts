@@ -45,17 +45,8 @@ function listed(words: readonly string[]): string {
   return words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
-/** Reports another version, or acceleration. */
-export function reportConst(place: Place, report: Report): void {
-  const { node, path } = place;
-  if (path.at(-1) === 'accelerate') {
-    return report(
-      'not-available',
-      node,
-      'accelerate is not available yet',
-      'remove the key, or write accelerate: false',
-    );
-  }
+/** Reports another version. */
+export function reportConst({ node }: Place, report: Report): void {
   report('wrong-value', node, `version must be 1, found ${describe(node)}`, 'write version: 1');
 }
 

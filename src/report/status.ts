@@ -2,11 +2,13 @@
 
 import type { Names } from '../compile/program.js';
 import type { OwnedCgroup } from '../compile/owners.js';
-import { HOOKS } from '../compile/state.js';
+import { BASE_HOOKS } from '../compile/state.js';
 import type { State } from '../compile/state.js';
 import { matchesSelector } from '../policy/selector.js';
 import { renderInterfaces } from './interfaces.js';
 import type { StatusInterface, StatusInterfacePolicy } from './interfaces.js';
+import { renderAcceleration } from './acceleration.js';
+import type { StatusAcceleration } from './acceleration.js';
 import { renderRules, statusRules } from './rules.js';
 import type { Counts, StatusRule } from './rules.js';
 
@@ -26,6 +28,7 @@ export interface StatusCgroup {
 export interface StatusPolicy {
   readonly name: string;
   readonly mode: string;
+  readonly accelerate: boolean;
   readonly cgroups: readonly StatusCgroup[];
   readonly rules: readonly StatusRule[];
 }
@@ -54,6 +57,8 @@ export interface Status {
   readonly maps: readonly StatusMap[];
   readonly events: { readonly emitted: number; readonly suppressed: number; readonly lost: number };
   readonly faults: Readonly<Record<string, number>>;
+  /** null: no policy has asked for acceleration. */
+  readonly acceleration: StatusAcceleration | null;
 }
 
 export interface Measured {
@@ -73,6 +78,7 @@ export function statusPolicies(
   return names.policies.map((policy, index) => ({
     name: policy.name,
     mode: policy.mode,
+    accelerate: policy.accelerate,
     cgroups: statusCgroups(names, index, loaded, wanted, measured),
     rules: statusRules(names, index, measured.counts),
   }));
@@ -88,7 +94,10 @@ function statusCgroups(
   const owned = (state: State): State['attachments'] =>
     state.attachments.filter((attachment) => attachment.policy === index + 1);
   // With a hook missing a cgroup is not covered, whatever the others do.
-  const whole = owned(loaded).filter(({ hooks }) => HOOKS.every((hook) => hooks.includes(hook)));
+  const needed = new Map(wanted.attachments.map(({ id, hooks }) => [id, hooks]));
+  const whole = owned(loaded).filter(({ id, hooks }) =>
+    (needed.get(id) ?? BASE_HOOKS).every((hook) => hooks.includes(hook)),
+  );
   const attached = new Set(whole.map(({ id }) => id));
   const cgroups: StatusCgroup[] = whole.map(({ path, id }) => ({ path, id, state: 'attached' }));
   for (const attachment of owned(wanted)) {
@@ -134,6 +143,7 @@ export function renderStatus(status: Status): string {
   );
   if (status.interfacePolicies.length > 0)
     lines.push(`frames   ${String(status.frames.notIp)} that are not IP passed`);
+  lines.push(...renderAcceleration(status.acceleration));
   const faults = Object.entries(status.faults).filter(([, count]) => count > 0);
   for (const [name, count] of faults) lines.push(`fault    ${name}: ${String(count)}`);
   const fullest = [...status.maps]
@@ -147,7 +157,9 @@ export function renderStatus(status: Status): string {
 }
 
 function renderPolicy(policy: StatusPolicy): string[] {
-  const lines = [`policy ${policy.name} (${policy.mode})`];
+  const lines = [
+    `policy ${policy.name} (${policy.mode}${policy.accelerate ? ', accelerate' : ''})`,
+  ];
   for (const { path, state, reason, via } of policy.cgroups) {
     if (via !== undefined) continue;
     lines.push(`  ${state.padEnd(8)}  ${path}${reason === undefined ? '' : `: ${reason}`}`);

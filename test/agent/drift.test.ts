@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { once } from 'node:events';
 import { spawn } from 'node:child_process';
 import t from 'tap';
-import { HOOKS } from '../../src/compile/state.js';
+import { BASE_HOOKS } from '../../src/compile/state.js';
 import { cgroupId, listCgroups } from '../../src/kernel/cgroups.js';
 import { openPinnedLink, openPinnedMap } from '../../src/kernel/native.js';
 import { listSets } from '../../src/kernel/pins.js';
@@ -50,7 +50,7 @@ t.test('drift', async (t) => {
     t.equal(said.level, 40, `${what}: said as a warning`);
     t.equal(await probe(puppet, BLOCKED), 'EPERM', `${what}: enforced again`);
     const state = readState(box.place, listCgroups(box.place.cgroupRoot));
-    t.match(state.attachments, [{ path: cgroup, hooks: HOOKS, outdated: [], policy: 1 }], what);
+    t.match(state.attachments, [{ path: cgroup, hooks: BASE_HOOKS, outdated: [], policy: 1 }], what);
     t.same(state.leftovers, [], `${what}: nothing is left over`);
     t.equal((await box.cgfw('diff', box.policyFile)).code, 0, `${what}: in step`);
   };
@@ -67,7 +67,7 @@ t.test('drift', async (t) => {
     t.equal(await bpftool('link', 'detach', 'pinned', link('egress')), 0);
   });
   await isRepaired('all links were detached', () => {
-    for (const hook of HOOKS) openPinnedLink(link(hook)).detach();
+    for (const hook of BASE_HOOKS) openPinnedLink(link(hook)).detach();
   });
   await isRepaired('the pin of a link was removed', () => unlinkSync(link('egress')));
   await isRepaired(

@@ -10,6 +10,7 @@ import { desire } from '../../src/compile/desire.js';
 import { compile } from '../../src/compile/compile.js';
 import { isLingering, NOTHING } from '../../src/compile/state.js';
 import type { State } from '../../src/compile/state.js';
+import { canAccelerate } from '../../src/kernel/acceleration.js';
 import { listCgroups } from '../../src/kernel/cgroups.js';
 import { readState } from '../../src/kernel/read.js';
 import { lockWriter } from '../../src/kernel/lock.js';
@@ -71,7 +72,7 @@ t.test(`the diff of a state with itself is empty (seed ${String(SEED)})`, (t) =>
       const cgroups = step.cgroups.map((path, i) => ({ id: i + 1, path: `top/${path}` }));
       const state = desire(
         compile({ ...below('top', step), interfaces: step.policy.interfaces }, new Map()),
-        { cgroups, interfaces: step.interfaces, build: 'ab' },
+        { cgroups, interfaces: step.interfaces, build: 'ab', canAccelerate: () => true },
         NOTHING,
       );
       const attachments = state.attachments.map((each) => ({
@@ -132,7 +133,7 @@ t.test(`after a plan the kernel reads back as desired (seed ${String(SEED)})`, a
       if (after.program === null || outcome.program === null) throw new Error('nothing is loaded');
       const desired = desire(
         outcome.program,
-        { cgroups, interfaces: [], build: after.programs?.build ?? '' },
+        { cgroups, interfaces: [], build: after.programs?.build ?? '', canAccelerate },
         after,
       );
       const living = (state: State) =>

@@ -197,6 +197,7 @@ export function arbitraryPolicy(maxRules = 12): fc.Arbitrary<Policy> {
       mode: fc.constantFrom('enforce', 'audit'),
       log,
       raw: fc.constantFrom('allow', 'deny'),
+      accelerate: fc.boolean(),
       egress: arbitraryDirection(
         lists.length,
         maxRules,

@@ -60,6 +60,7 @@ export function cgroupPolicy(name: string, more: Partial<CgroupPolicy> = {}): Cg
     mode: 'enforce',
     log: 'denied',
     raw: 'allow',
+    accelerate: false,
     egress: { ...direction('allow'), isDeclared: false },
     ingress: { ...direction('allow'), isDeclared: false },
     ...more,

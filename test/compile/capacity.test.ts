@@ -16,7 +16,18 @@ t.test('what a program needs is counted in blocks', async (t) => {
     policies: 2,
     text: 2,
     counters: 5,
+    acceleration: 0,
   });
+});
+
+t.test('programs that accelerate are needed where a policy asks for them', async (t) => {
+  const policies = [cgroupPolicy('web'), cgroupPolicy('db', { accelerate: true })];
+  const needed = neededCapacity(compile(policyOf([], policies), new Map()), 100);
+  t.equal(needed.acceleration, 1);
+  t.equal(
+    chooseCapacity(needed, chooseCapacity(neededCapacity(program, 100), null)).acceleration,
+    1,
+  );
 });
 
 t.test('a small program gets room to grow', async (t) => {

@@ -5,6 +5,7 @@ import t from 'tap';
 import { compile } from '../../src/compile/compile.js';
 import { desire } from '../../src/compile/desire.js';
 import type { RuleName } from '../../src/compile/program.js';
+import { canAccelerate } from '../../src/kernel/acceleration.js';
 import { applyActions } from '../../src/kernel/apply.js';
 import { ask } from '../../src/kernel/ask.js';
 import { readFaults } from '../../src/kernel/counters.js';
@@ -68,7 +69,8 @@ async function load({ place }: Sandbox, policy: Policy): Promise<void> {
   const loaded = readState(place, []);
   const counters = new Map(loaded.program?.names.rules.map((rule) => [rule.key, rule.counter]));
   const program = compile(policy, counters);
-  const desired = desire(program, { cgroups: [], interfaces: [], build: buildOf(place) }, loaded);
+  const build = buildOf(place);
+  const desired = desire(program, { cgroups: [], interfaces: [], build, canAccelerate }, loaded);
   await applyActions(place, {
     actions: diff(desired, loaded).actions,
     program,

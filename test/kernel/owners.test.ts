@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { compile } from '../../src/compile/compile.js';
 import { desire } from '../../src/compile/desire.js';
+import { canAccelerate } from '../../src/kernel/acceleration.js';
 import { applyActions } from '../../src/kernel/apply.js';
 import { cgroupId, listCgroups } from '../../src/kernel/cgroups.js';
 import { buildOf } from '../../src/kernel/load.js';
@@ -39,7 +40,7 @@ t.test('a cgroup that comes back under a policy', async (t) => {
     const counters = new Map(loaded.program?.names.rules.map((rule) => [rule.key, rule.counter]));
     const program = compile(next, counters);
     const { actions } = diff(
-      desire(program, { interfaces: [], cgroups, build: buildOf(place) }, loaded),
+      desire(program, { interfaces: [], cgroups, build: buildOf(place), canAccelerate }, loaded),
       loaded,
     );
     await applyActions(place, {

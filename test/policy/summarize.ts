@@ -14,7 +14,7 @@ import type { Direction, Policy, Rule } from '../../src/policy/policy.js';
 /** Every policy, direction and rule with names replaced: `0 allow corp [10.0.0.0/8]: 443/tcp`. */
 export function summarize(policy: Policy): string {
   const ofCgroups = policy.policies.map((one) => {
-    const head = `policy ${one.name}: ${one.cgroups.join(', ')}; ${one.mode}, log ${one.log}, raw ${one.raw}`;
+    const head = `policy ${one.name}: ${one.cgroups.join(', ')}; ${one.mode}, log ${one.log}, raw ${one.raw}${one.accelerate ? ', accelerate' : ''}`;
     return [
       head,
       ...direction(policy, 'egress', one.egress),

@@ -115,6 +115,7 @@ interface Addon {
   ): NativeMap | Errno;
   programInfo(id: number): ProgramInfo | Errno;
   attachCgroup(program: NativeProgram, path: string, attachType: number): NativeLink | Errno;
+  attachMessages(program: NativeProgram, map: NativeMap): Errno;
   attachXdp(program: NativeProgram, ifindex: number, flags: number): NativeLink | Errno;
   listInterfaces(): NetInterface[] | Errno;
   newWatch(): NativeWatch;

@@ -5,6 +5,7 @@ import type { AttachType, CgroupPrograms, LinkInfo, ListedLink } from './types.j
 import { addon, NATIVE } from './addon.js';
 import type { LinkColumns, NativeLink } from './addon.js';
 import { count, ERRNO, take } from './errors.js';
+import type { BpfMap } from './map.js';
 import type { BpfProgram } from './program.js';
 
 const ATTACH_NAMES = new Map<number, AttachType>(
@@ -99,6 +100,15 @@ export function attachCgroup(
 ): BpfLink {
   const native = addon().attachCgroup(program[NATIVE], cgroupPath, ATTACH_TYPES[attachType]);
   return new BpfLink(take('attach', `${attachType} to ${cgroupPath}`, native));
+}
+
+/**
+ * Makes a program judge the messages of all sockets that come into a sockmap from now
+ * on, in place of the one before. Sockets that are in it keep theirs. It holds as long
+ * as the map has a descriptor or a pin.
+ */
+export function attachMessages(program: BpfProgram, map: BpfMap): void {
+  count('attach', `to map ${map.info.name}`, addon().attachMessages(program[NATIVE], map[NATIVE]));
 }
 
 /** All files of a bpffs directory as links, in no order. Directories are left out. */

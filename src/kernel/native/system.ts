@@ -46,6 +46,7 @@ const PROBE_ATTACH: Partial<Record<ProgramType, AttachType>> = {
   cgroup_sock: 'sockCreate',
   cgroup_sock_addr: 'connect4',
   sock_ops: 'sockOps',
+  cgroup_sockopt: 'setsockopt',
 };
 const SLEEPABLE = 1 << 4;
 

@@ -38,6 +38,7 @@ export const PROGRAM_TYPES = {
   sock_ops: 13,
   sk_msg: 16,
   cgroup_sock_addr: 18,
+  cgroup_sockopt: 25,
   syscall: 31,
 } as const;
 
