@@ -50,7 +50,11 @@ t.test('drift', async (t) => {
     t.equal(said.level, 40, `${what}: said as a warning`);
     t.equal(await probe(puppet, BLOCKED), 'EPERM', `${what}: enforced again`);
     const state = readState(box.place, listCgroups(box.place.cgroupRoot));
-    t.match(state.attachments, [{ path: cgroup, hooks: BASE_HOOKS, outdated: [], policy: 1 }], what);
+    t.match(
+      state.attachments,
+      [{ path: cgroup, hooks: BASE_HOOKS, outdated: [], policy: 1 }],
+      what,
+    );
     t.same(state.leftovers, [], `${what}: nothing is left over`);
     t.equal((await box.cgfw('diff', box.policyFile)).code, 0, `${what}: in step`);
   };
