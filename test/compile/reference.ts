@@ -33,13 +33,24 @@ const PORTS = new Map([
   [POINT_PROTO + 58, [POINT_ICMPV6, POINT_ICMPV6 + 255]],
 ]);
 
-/** First match wins; a port that decides but cannot be read makes the packet unparsable. */
-export function decide(policy: Policy, packet: Packet): Decider {
+/** Whether an address is in the list of this index. */
+export type Contains = (list: number, packet: Packet) => boolean;
+
+/**
+ * First match wins; a port that decides but cannot be read makes the packet
+ * unparsable. `contains`: by other means than the ranges of the policy.
+ */
+export function decide(
+  policy: Policy,
+  packet: Packet,
+  contains: Contains = (list, { family, words }) =>
+    containsAddress(policy.lists[list]!.ranges, family, words),
+): Decider {
   const { policies, interfaces } = policy;
   const own = policies[packet.policy];
   const { rules } = own?.[packet.direction] ?? interfaces[packet.policy - policies.length]!.ingress;
   for (const rule of rules) {
-    if (!hasAddress(policy, rule, packet)) continue;
+    if (!hasAddress(rule, packet, contains)) continue;
     if (hasPoint(rule, packet.point, packet.point)) return rule.index;
     const ports = PORTS.get(packet.point);
     if (ports !== undefined && hasPoint(rule, ports[0]!, ports[1]!)) return 'unparsable';
@@ -47,9 +58,8 @@ export function decide(policy: Policy, packet: Packet): Decider {
   return 'default';
 }
 
-function hasAddress({ lists }: Policy, rule: Rule, { family, words }: Packet): boolean {
-  if (rule.lists === 'any') return true;
-  return rule.lists.some((list) => containsAddress(lists[list]!.ranges, family, words));
+function hasAddress({ lists }: Rule, packet: Packet, contains: Contains): boolean {
+  return lists === 'any' || lists.some((list) => contains(list, packet));
 }
 
 /** Does the rule name a point from first to last? */

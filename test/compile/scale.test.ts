@@ -1,100 +1,77 @@
+// The classifier in user space against the first-match reference, at the sizes that are promised.
+
 import t from 'tap';
-import { mergeRanges, type AddressRanges } from '../../src/base/ranges.js';
-import { POINT_PROTO, POINT_UDP } from '../../src/abi/points.js';
 import { compile } from '../../src/compile/compile.js';
 import { verdictOf } from '../../src/compile/lookup.js';
-import type { Policy, Rule } from '../../src/policy/policy.js';
-import { cgroupPolicy, direction, list, policyOf, rule } from './build.js';
-import { decide, type Packet } from './reference.js';
+import type { Program } from '../../src/compile/program.js';
+import type { Tables } from '../../src/compile/tables.js';
+import { manyPolicies, manyRules, millionPrefixes, OWN_PREFIXES, tenSets } from './large.js';
+import type { Large } from './large.js';
+import { randomFrom } from './prefixes.js';
 
-const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31) | 1;
+const seed = Number(process.env['CGFW_TEST_SEED'] ?? Date.now() % 2 ** 31);
+t.comment(`CGFW_TEST_SEED=${seed}`);
 
-/** xorshift32: the same numbers for the same seed. */
-function random(from: number): (below: number) => number {
-  let state = from;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
-
-function prefix(address: number, length: number): AddressRanges {
-  const mask = (0xffffffff << (32 - length)) >>> 0;
-  const v4 = Uint32Array.of((address & mask) >>> 0, (address | ~mask) >>> 0);
-  return { v4, v6: new Uint32Array(0) };
-}
-
-/** Ordered rules as packet filters have them: nested prefixes, few services, some rules for all. */
-function ruleSet(next: (below: number) => number, count: number): Policy {
-  const services = Array.from({ length: 100 }, () => {
-    const first = next(60_000) + (next(3) === 0 ? POINT_UDP : 0);
-    return [first, first + (next(2) === 0 ? 0 : next(5000))];
-  });
-  const lists: AddressRanges[] = [];
-  const rules: Rule[] = [];
-  for (let i = 0; i < count; i++) {
-    const length = [0, 8, 12, 16, 20, 24, 28, 32][next(8)]!;
-    const ports = length >= 20 && next(5) === 0 ? 'any' : services[next(services.length)]!;
-    const action = next(2) === 0 ? 'allow' : 'drop';
-    if (length === 0) rules.push(rule(action, 'any', ports));
-    else
-      rules.push(rule(action, [lists.push(prefix(0x0a000000 + next(1 << 26), length)) - 1], ports));
-  }
-  const named = lists.map((ranges, i) => list(`list${i}`, ranges));
-  return policyOf(named, [cgroupPolicy('web', { egress: direction('drop', ...rules) })]);
-}
-
-/** Compares both on packets; gives how many different rules decided. */
-function compare(policy: Policy, packets: Iterable<Packet>): number {
-  const { tables, names } = compile(policy, new Map());
+/** Compares both on packets; gives what was compiled and how many different rules decided. */
+function compare({ policy, decide, packets }: Large, count: number): [Program, number] {
+  const program = compile(policy, new Map());
+  const { tables, names } = program;
   const deciders = new Set<number>();
-  for (const packet of packets) {
+  for (const packet of packets(count)) {
     const { direction, family, words, point } = packet;
-    const rule = verdictOf(tables, packet.policy + 1, direction, family, words, point);
-    const { kind, index } = names.rules[rule]!;
-    const found = kind === 'rule' ? index : kind;
-    const wanted = decide(policy, packet);
-    if (found !== wanted) throw new Error(`${JSON.stringify(packet)}: ${found}, and not ${wanted}`);
-    deciders.add(rule);
+    const found = verdictOf(tables, packet.policy + 1, direction, family, words, point);
+    const { kind, index } = names.rules[found]!;
+    const decided = kind === 'rule' ? index : kind;
+    const wanted = decide(packet);
+    if (decided !== wanted)
+      throw new Error(`${JSON.stringify(packet)}: ${decided}, and not ${wanted}`);
+    deciders.add(found);
   }
-  return deciders.size;
+  return [program, deciders.size];
 }
 
-t.test(
-  '10,000 ordered rules, thousands of which overlap a packet, decide as the reference does',
-  async (t) => {
-    const next = random(seed);
-    const policy = ruleSet(next, 10_000);
-    const packets = Array.from({ length: 3000 }, () => ({
-      policy: 0,
-      direction: 'egress' as const,
-      family: 4 as const,
-      words: [0x0a000000 + next(1 << 26)],
-      point: [next(65536), POINT_UDP + next(65536), POINT_PROTO + 6, POINT_PROTO + 47][next(4)]!,
-    }));
-    const deciders = compare(policy, packets);
-    t.comment(`seed ${seed}: ${deciders} rules decided`);
-    t.ok(deciders > 50);
-  },
-);
+t.test('a list of 1,000,000 prefixes in any order, with overlaps and duplicates', async (t) => {
+  const [{ tables }, deciders] = compare(millionPrefixes(randomFrom(seed)), 10_000);
+  t.equal(deciders, 5, 'both rules, both defaults, and a port that cannot be read');
+  t.ok(tables.ranges4.length > 250_000, `${tables.ranges4.length} ranges of IPv4`);
+  t.ok(tables.ranges6.length > 250_000, `${tables.ranges6.length / 4} ranges of IPv6`);
+});
 
-t.test('a list of a million prefixes decides as the reference does', async (t) => {
-  const next = random(seed);
-  const v4 = new Uint32Array(2_000_000);
-  for (let i = 0; i < v4.length; i += 2) {
-    v4.set(prefix(next(2 ** 32), [20, 24, 28, 32, 32, 32][next(6)]!).v4, i);
-  }
-  const feed = mergeRanges({ v4, v6: new Uint32Array(0) });
-  const egress = direction('allow', rule('drop', [0], 'any'));
-  const policy = policyOf([list('feed', feed)], [cgroupPolicy('web', { egress })]);
-  const packets = Array.from({ length: 20_000 }, () => ({
-    policy: 0,
-    direction: 'egress' as const,
-    family: 4 as const,
-    words: [(feed.v4[next(feed.v4.length)]! + next(3) - 1) >>> 0],
-    point: 443,
-  }));
-  t.equal(compare(policy, packets), 2);
+t.test('ten sets of 100,000 prefixes that overlap', async (t) => {
+  const [, deciders] = compare(tenSets(randomFrom(seed)), 10_000);
+  t.ok(deciders > 15, `${deciders} rules decided`);
+});
+
+t.test('10,000 ordered rules with prefixes and port ranges in one direction', async (t) => {
+  const [, deciders] = compare(manyRules(randomFrom(seed)), 3000);
+  t.ok(deciders > 50, `${deciders} rules decided`);
+});
+
+const bytesOf = ({ roots, ranges4, ranges6, cells, policies, rules }: Tables) => ({
+  roots: roots.byteLength,
+  ranges: ranges4.byteLength + ranges6.byteLength,
+  cells: cells.byteLength,
+  policies: policies.byteLength + rules.byteLength,
+});
+
+t.test('200 policies share one table of addresses', async (t) => {
+  const [single] = compare(manyPolicies(randomFrom(seed), 1), 1000);
+  const [program, deciders] = compare(manyPolicies(randomFrom(seed), 200), 20_000);
+  t.ok(deciders > 400, `${deciders} rules decided`);
+  const one = bytesOf(single.tables);
+  const all = bytesOf(program.tables);
+  t.comment({ one, all });
+  const boundaries = 2 * 200 * OWN_PREFIXES;
+  t.ok(
+    all.ranges - one.ranges < boundaries * 16,
+    'own prefixes cost their boundaries, 16 bytes each at most',
+  );
+  t.ok(all.roots - one.roots < 100 * 2048, 'and some nodes where they lie close together');
+  const classes = program.names.classes.length;
+  t.ok(classes < 200 * 5, `${classes} classes: the own lists, alone and with others`);
+  t.ok(
+    all.cells < 200 * (2 * 2 * classes + 64),
+    'a policy has two bytes a class in each direction, and a few verdicts',
+  );
+  t.equal(all.policies - one.policies, 199 * 136, 'and 136 bytes for itself and its rules');
 });

@@ -2,21 +2,12 @@
 
 import fc from 'fast-check';
 import t from 'tap';
-import { compile } from '../../src/compile/compile.js';
-import { desire } from '../../src/compile/desire.js';
-import type { RuleName } from '../../src/compile/program.js';
-import { canAccelerate } from '../../src/kernel/acceleration.js';
-import { applyActions } from '../../src/kernel/apply.js';
 import { ask } from '../../src/kernel/ask.js';
 import { readFaults } from '../../src/kernel/counters.js';
-import { buildOf } from '../../src/kernel/load.js';
-import { readState } from '../../src/kernel/read.js';
 import { openCurrentSet } from '../../src/kernel/set.js';
-import { diff } from '../../src/plan/diff.js';
-import type { Policy } from '../../src/policy/policy.js';
 import { arbitraryPacket, arbitraryPolicy } from '../compile/arbitrary.js';
 import { decide } from '../compile/reference.js';
-import type { Decider, Packet } from '../compile/reference.js';
+import { isSame, load } from './classify.js';
 import { Sandbox } from './sandbox.js';
 
 const POLICIES = 60;
@@ -31,11 +22,11 @@ t.test('the loaded classifier decides as the reference does', async (t) => {
   let cases = 0;
   const deciders = new Map<string, number>();
   for (const [number, policy] of policies.entries()) {
-    await load(box, policy);
+    const { names } = await load(box, policy);
     const packets = fc.sample(arbitraryPacket(policy), { numRuns: PACKETS, seed: seed + number });
     const set = openCurrentSet(box.place.pinRoot)!;
     try {
-      const { rules } = compile(policy, new Map()).names;
+      const { rules } = names;
       for (const packet of packets) {
         const expected = decide(policy, packet);
         const answer = ask(set, { ...packet, policy: packet.policy + 1 });
@@ -63,24 +54,3 @@ t.test('the loaded classifier decides as the reference does', async (t) => {
   for (const kind of ['rule', 'default', 'unparsable'])
     t.ok((deciders.get(kind) ?? 0) > 100, `${kind} decides often enough`);
 });
-
-/** Puts a resolved policy into force for no cgroup at all. */
-async function load({ place }: Sandbox, policy: Policy): Promise<void> {
-  const loaded = readState(place, []);
-  const counters = new Map(loaded.program?.names.rules.map((rule) => [rule.key, rule.counter]));
-  const program = compile(policy, counters);
-  const build = buildOf(place);
-  const desired = desire(program, { cgroups: [], interfaces: [], build, canAccelerate }, loaded);
-  await applyActions(place, {
-    actions: diff(desired, loaded).actions,
-    program,
-    loaded: loaded.program,
-  });
-}
-
-function isSame(rule: RuleName, packet: Packet, expected: Decider): boolean {
-  if (rule.policy !== packet.policy || rule.direction !== packet.direction) return false;
-  return typeof expected === 'number'
-    ? rule.kind === 'rule' && rule.index === expected
-    : rule.kind === expected;
-}
