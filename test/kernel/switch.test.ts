@@ -17,7 +17,11 @@ import { Sandbox, until } from './sandbox.js';
 
 const FIRST = '127.1.2.3';
 const SECOND = '2001:db8::102:3';
+/** In every list, and in none. */
+const ALWAYS = '127.1.2.4';
+const NEVER = '2001:db8::102:4';
 const FLIPS = 200;
+const LARGE_FLIPS = 4;
 
 interface Seen {
   readonly met: readonly [number, number];
@@ -25,22 +29,29 @@ interface Seen {
   readonly errors: object;
 }
 
-/** Tries both addresses from `count` sockets until `during` is over. */
+interface Watched {
+  /** send or connect. */
+  readonly kind: string;
+  /** An IPv4 address and an IPv6 address. */
+  readonly pair?: readonly [string, string];
+}
+
+/** Tries both addresses of each pair, a socket each, until `during` is over. */
 async function watch(
   scene: Scene,
-  kinds: readonly string[],
+  watched: readonly Watched[],
   during: () => Promise<void>,
 ): Promise<Seen[]> {
   const { box, netns, cgroup, outside } = scene;
   const { port: udpPort } = await receive(outside);
   const { port: tcpPort } = await listen(outside);
   const sockets: PuppetSocket[] = [];
-  for (const kind of kinds) {
+  for (const { kind, pair = [FIRST, SECOND] } of watched) {
     const socket = await box.puppet(cgroup, netns.name).socket('AF_INET6', 'SOCK_DGRAM');
     const port = kind === 'send' ? udpPort : tcpPort;
     await socket.do('alternate', kind, [
-      [`::ffff:${FIRST}`, port],
-      [SECOND, port],
+      [`::ffff:${pair[0]}`, port],
+      [pair[1], port],
     ]);
     sockets.push(socket);
   }
@@ -78,7 +89,7 @@ t.test('a switch between two policies', async (t) => {
         const refused = (Number(event['generation']) - first) % 2 === 0 ? SECOND : FIRST;
         if (event['verdict'] !== 'reject' || event['dst'] !== refused) wrong.push(event);
       });
-      const seen = await watch(scene, ['send', 'connect'], async () => {
+      const seen = await watch(scene, [{ kind: 'send' }, { kind: 'connect' }], async () => {
         for (let flip = 1; flip <= FLIPS; flip++) await box.apply(flip % 2 === 1 ? Q : P);
       });
       stop();
@@ -99,7 +110,7 @@ t.test('a switch between two policies', async (t) => {
 
   await t.test('in two steps would have been noticed', async (t) => {
     await box.apply(P);
-    const [seen] = await watch(scene, ['send'], async () => {
+    const [seen] = await watch(scene, [{ kind: 'send' }], async () => {
       for (let flip = 1; flip <= 10; flip++) {
         await box.apply(NEITHER);
         await box.apply(flip % 2 === 1 ? Q : P);
@@ -121,7 +132,7 @@ t.test('a switch between two policies', async (t) => {
         { sets: { many: { file: 'many.netset' } } },
       );
     let flips = 0;
-    const [seen] = await watch(scene, ['send'], async () => {
+    const [seen] = await watch(scene, [{ kind: 'send' }], async () => {
       for (const size of [20_000, 60_000, 200_000]) {
         box.write(addresses(size), `${box.folder}/many.netset`);
         await box.apply(flips++ % 2 === 0 ? large(SECOND) : large(FIRST));
@@ -130,6 +141,34 @@ t.test('a switch between two policies', async (t) => {
     t.ok(seen!.changes <= flips, `${String(seen!.changes)} changes for ${String(flips)} switches`);
     t.same(seen!.errors, {});
   });
+  await t.test(
+    `of lists of a million, ${String(LARGE_FLIPS)} times under traffic, misjudges nothing`,
+    async (t) => {
+      const rule = { action: 'allow', to: 'feed' };
+      const text = policyText(
+        [{ name: 'web', cgroups: [cgroup], egress: { default: 'reject', rules: [rule] } }],
+        { sets: { feed: { file: 'feed.netset' } } },
+      );
+      const lists = [`${million(20)}${ALWAYS}\n${FIRST}\n`, `${million(60)}${ALWAYS}\n${SECOND}\n`];
+      const put = async (flip: number): Promise<void> => {
+        box.write(lists[flip % 2]!, `${box.folder}/feed.netset`);
+        await box.apply(text);
+      };
+      await put(0);
+      const [seen, steady] = await watch(
+        scene,
+        [{ kind: 'send' }, { kind: 'send', pair: [ALWAYS, NEVER] }],
+        async () => {
+          for (let flip = 1; flip <= LARGE_FLIPS; flip++) await put(flip);
+        },
+      );
+      t.equal(seen!.changes, LARGE_FLIPS, 'one change for each switch');
+      t.ok(seen!.met[0] > 1000 && seen!.met[1] > 1000, `${seen!.met.join(' and ')} attempts`);
+      t.equal(steady!.met[1], 0, 'what both lists say is always so');
+      t.ok(steady!.met[0] > 1000, `${String(steady!.met[0])} attempts`);
+      t.same([seen!.errors, steady!.errors], [{}, {}]);
+    },
+  );
   await until(
     'nothing is left to do',
     async () => (await box.cgfw('diff', box.policyFile)).code === 0,
@@ -137,9 +176,20 @@ t.test('a switch between two policies', async (t) => {
 });
 
 /** Single addresses, none beside another, none of this host. */
-function addresses(count: number): string {
+function addresses(count: number, top = 20): string {
   return Array.from(
     { length: count },
-    (_, i) => `20.${String(i >> 15)}.${String((i >> 7) & 255)}.${String((2 * i) & 255)}\n`,
+    (_, i) =>
+      `${String(top)}.${String(i >> 15)}.${String((i >> 7) & 255)}.${String((2 * i) & 255)}\n`,
   ).join('');
+}
+
+/** Four of five are IPv4; another `top` has no address in common. */
+function million(top: number): string {
+  const sites = Array.from(
+    { length: 200_000 },
+    (_, i) =>
+      `2a${String(top)}:${(i >> 15).toString(16)}:${((2 * i) & 0xffff).toString(16)}::/48\n`,
+  );
+  return `${addresses(800_000, top)}${sites.join('')}`;
 }
