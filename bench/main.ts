@@ -1,19 +1,16 @@
-// Runs questions: each trial in a fresh process and on fresh ground, whatever
-// becomes of it. Writes results as JSON lines and the table of the README.
+// Asks the questions one after the other. Writes results as JSON lines and the
+// tables of the README.
 
-import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../src/kernel/place.js';
 import { SEED } from './lib/data.js';
-import { Ground } from './lib/ground.js';
 import { describeMachine } from './lib/machine.js';
 import { BUILT } from './lib/run.js';
-import type { Mode, Question, Row, Trial } from './question.js';
+import type { Mode, Question } from './question.js';
 import { QUESTIONS } from './questions/all.js';
 import { printRows, writeReport } from './report/report.js';
+import { Runner } from './runner.js';
 
 const mode: Mode = process.argv.includes('--quick') ? 'quick' : 'full';
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
@@ -28,46 +25,12 @@ if (unknown !== undefined) {
 /** Figures of a quick pass are for looking at, not for keeping. */
 const RESULTS = mode === 'full' ? join(PACKAGE_ROOT, 'bench/results') : join(BUILT, 'quick');
 
-let current: { readonly ground: Ground; readonly end: () => void } | null = null;
+const runner = new Runner(mode);
+// A terminal interrupts npm and us, and npm passes it on: it may come more than once.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    current?.end();
-    void (current?.ground.clear() ?? Promise.resolve()).finally(() => process.exit(130));
+  process.on(signal, () => {
+    void runner.interrupt().finally(() => process.exit(130));
   });
-}
-
-async function runTrial(question: Question, trial: Trial): Promise<Row[] | string> {
-  const ground = new Ground(`cgfw-bench-${randomBytes(4).toString('hex')}`);
-  const child = spawn(
-    process.execPath,
-    [join(import.meta.dirname, 'trial.js'), question.name, trial.name, mode, ground.name],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, SEED: String(SEED) } },
-  );
-  current = { ground, end: () => child.kill('SIGKILL') };
-  let stdout = '';
-  let stderr = '';
-  const late = new AbortController();
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  const timer = setTimeout(() => {
-    late.abort();
-    child.kill('SIGKILL');
-  }, trial.timeoutS * 1000);
-  const closed = once(child, 'close');
-  await once(child, 'exit');
-  clearTimeout(timer);
-  await ground.clear();
-  // Only now: a process that the trial left behind held its pipes open.
-  await closed;
-  const code = child.exitCode ?? 128;
-  current = null;
-  if (late.signal.aborted) return `not done within ${String(trial.timeoutS)} s`;
-  if (code !== 0) return stderr.trim().slice(-1500) || `exit ${String(code)}`;
-  if (stderr !== '') console.log(`  ${stderr.trim().slice(0, 500)}`);
-  return stdout
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Row);
 }
 
 async function ask(question: Question): Promise<number> {
@@ -78,7 +41,7 @@ async function ask(question: Question): Promise<number> {
   console.log(`\n${question.name}: ${question.asks}`);
   for (const trial of question.trials(mode)) {
     const startMs = performance.now();
-    const rows = await runTrial(question, trial);
+    const rows = await runner.run(question, trial);
     const seconds = Math.round((performance.now() - startMs) / 100) / 10;
     if (typeof rows === 'string') {
       failed++;

@@ -64,7 +64,8 @@ export class Ground {
     for (const path of cgroups) await this.emptyCgroup(path);
     removeAllPins(this.place.pinRoot);
     for (const netns of existsSync('/run/netns') ? readdirSync('/run/netns') : []) {
-      if (netns.startsWith(`${this.name}-`)) await run(['ip', 'netns', 'del', netns]);
+      if (netns.startsWith(`${this.name}-`))
+        await run(['ip', 'netns', 'del', netns], { ownGroup: true });
     }
     for (const path of cgroups) await this.removeCgroup(path);
     rmSync(this.folder, { recursive: true, force: true });

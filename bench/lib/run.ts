@@ -18,6 +18,8 @@ export interface Where {
   readonly netns?: string;
   readonly cpu?: number;
   readonly env?: NodeJS.ProcessEnv;
+  /** In a process group of its own: what a terminal interrupts does not reach it. */
+  readonly ownGroup?: true;
 }
 
 export interface Finished {
@@ -47,6 +49,7 @@ export async function run(argv: readonly string[], where: Where = {}): Promise<F
   const child = spawn(join(BUILT, 'launch'), [...launchArguments(where), ...argv], {
     env: environment(where),
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    detached: where.ownGroup ?? false,
   });
   const [stdout, stderr, cost] = [1, 2, 3].map((fd) => collect(child, fd));
   await once(child, 'close');
