@@ -192,6 +192,26 @@ export function beside6(seed: number, wanted: number): Uint32Array {
   return words;
 }
 
+/** Random addresses in the prefixes of a list, four words each. */
+export function inside6(seed: number, prefixes: readonly Prefix6[], wanted: number): Uint32Array {
+  const next = randomFrom(seed + 3);
+  const found = new Uint32Array(wanted * 4);
+  for (let i = 0; i < wanted; i++) {
+    const { words, length } = prefixes[next(prefixes.length)] ?? { words: [], length: 128 };
+    words.forEach((word, w) => {
+      const hosts = Math.max(0, Math.min(32, 32 * (w + 1) - length));
+      found[i * 4 + w] = hosts === 0 ? word : word + next(2 ** hosts);
+    });
+  }
+  return found;
+}
+
+/** Four words of any IPv6 address as text. */
+export function addressText6(words: ArrayLike<number>): string {
+  const groups = Array.from(words, (word) => [word >>> 16, word & 0xffff]).flat();
+  return groups.map((group) => group.toString(16)).join(':');
+}
+
 export type Ports = readonly [first: number, last: number];
 
 /** A rule as packet filters have it; the first that matches decides. */

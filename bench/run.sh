@@ -7,7 +7,7 @@ need_root "npm run bench"
 bash scripts/setup.sh
 
 # package|command that proves it is there
-PEERS=('gcc|gcc' 'nftables|nft' 'ipset|ipset' 'iptables|iptables')
+PEERS=('gcc|gcc' 'nftables|nft' 'ipset|ipset' 'iptables|iptables' 'xdp-tools|xdp-filter')
 missing=()
 for entry in "${PEERS[@]}"; do
 	command -v "${entry#*|}" >/dev/null || missing+=("${entry%%|*}")

@@ -28,6 +28,7 @@ export function describeMachine(): Machine {
       nft: versionOf('nft', '--version'),
       ipset: versionOf('ipset', '--version'),
       iptables: versionOf('iptables', '--version'),
+      'xdp-filter': versionOf('xdp-filter', 'load', '--version'),
     },
     load: Math.round((loadavg()[0] ?? 0) * 100) / 100,
     date: new Date().toISOString().slice(0, 16),

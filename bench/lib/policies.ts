@@ -74,7 +74,8 @@ export function textOf(cgroups: readonly string[], shape: Shape): string {
   return policyText([policyOf(cgroups, shape)], sets);
 }
 
-function setFile({ prefixes, family }: Shape): string {
+/** The list of a shape as a set file. */
+export function setFile({ prefixes, family }: Pick<Shape, 'prefixes' | 'family'>): string {
   if (family !== 6) return netsetFile(prefixes);
   return dataFile(
     `${String(prefixes)}.netset6`,

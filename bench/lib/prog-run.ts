@@ -8,6 +8,7 @@ import { compile } from '../../src/compile/compile.js';
 import type { Program } from '../../src/compile/program.js';
 import { COUNTER_MAPS, TABLE_MAPS } from '../../src/kernel/maps.js';
 import { openObject } from '../../src/kernel/native.js';
+import { PACKAGE_ROOT } from '../../src/kernel/place.js';
 import type { BpfObject, BpfProgram } from '../../src/kernel/native.js';
 import { writeSlot } from '../../src/kernel/slot.js';
 import type { TableMaps } from '../../src/kernel/slot.js';
@@ -22,9 +23,15 @@ export function compileFile(file: string): Program {
   return compile(policy, new Map());
 }
 
-/** Loads an object of bench/bpf that includes the cgroup_skb programs, policy 1 in force. */
-export async function loadWith(name: string, program: Program): Promise<BpfObject> {
-  const object = openObject(join(BUILT, `${name}.bpf.o`));
+/** The programs of interfaces as they are shipped. */
+export const SHIPPED_XDP = join(PACKAGE_ROOT, 'build/bpf/xdp_frags.bpf.o');
+
+/** The path of an object of bench/bpf. */
+export const built = (name: string): string => join(BUILT, `${name}.bpf.o`);
+
+/** Loads an object that includes programs of ours (a name: of bench/bpf), policy 1 in force. */
+export async function loadWith(nameOrPath: string, program: Program): Promise<BpfObject> {
+  const object = openObject(nameOrPath.startsWith('/') ? nameOrPath : built(nameOrPath));
   const needed = neededCapacity(program, TEXT_HEADER + encodeBlob(program).length);
   const capacity = chooseCapacity(needed, null);
   const rodata = new DataView(new ArrayBuffer(capacityAt.size));
@@ -43,7 +50,7 @@ export async function loadWith(name: string, program: Program): Promise<BpfObjec
 
 /** Loads an object of bench/bpf that stands alone. */
 export async function loadPlain(name: string): Promise<BpfObject> {
-  const object = openObject(join(BUILT, `${name}.bpf.o`));
+  const object = openObject(built(name));
   await object.load();
   return object;
 }

@@ -9,10 +9,12 @@ import { reload } from './reload.js';
 import { scale } from './scale.js';
 import { trafficQuestion } from './traffic.js';
 import { verbs } from './verbs.js';
+import { xdp } from './xdp.js';
 
 export const QUESTIONS: readonly Question[] = [
   decision,
   trafficQuestion,
+  xdp,
   load,
   change,
   reload,

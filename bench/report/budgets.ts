@@ -68,6 +68,16 @@ const over = (
     figures.value(question, pair[0], metric) / figures.value(question, pair[1], metric),
 });
 
+/** Of frames that the program of an interface drops, over an empty program that drops. */
+const xdpDrop = (what: string, how: string, limit: number): Budget => ({
+  what: `XDP drop at 100 k prefixes, over an empty XDP drop, ${what}`,
+  limit,
+  unit: 'ns',
+  bound: 'most',
+  measured: (figures) =>
+    figures.worst('xdp', 'cgfw 100 k prefixes', new RegExp(`IPv[46] drop, ${how}$`)),
+});
+
 /** DESIGN's budgets, in its order. Where several figures fall under one, the worst counts. */
 export const BUDGETS: readonly Budget[] = [
   decision(
@@ -217,4 +227,7 @@ export const BUDGETS: readonly Budget[] = [
     'MB',
   ),
   time('2,000 cgroups attached', 'scale', '2,000 cgroups', 'apply, nothing loaded', 3000),
+  xdpDrop('test runs, one source', 'test run, one source', 40),
+  xdpDrop('native veth, one source', 'native veth, one source', 90),
+  xdpDrop('native veth, random sources', 'native veth, random sources', 90),
 ];

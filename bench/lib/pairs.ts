@@ -1,0 +1,48 @@
+// Measuring without and with, in turns: what drifts, drifts for both.
+
+import type { Mode } from '../question.js';
+import { median, quantile } from './stats.js';
+
+export interface Pairs {
+  readonly base: readonly number[];
+  /** With, less without. */
+  readonly added: readonly number[];
+  /** With, over without. */
+  readonly ratios: readonly number[];
+}
+
+const LEAST = 5;
+const MOST = 15;
+/** Where the middle half of the differences spans less, more pairs change nothing. */
+const NARROW = { share: 0.01, ns: 4 };
+
+/**
+ * At least five pairs, and as many more as their spread asks for, each in the
+ * other order than the one before. `measure` gives the cost of one run.
+ */
+export async function pairs(
+  mode: Mode,
+  measure: (which: 'base' | 'other') => Promise<number>,
+): Promise<Pairs> {
+  const base: number[] = [];
+  const added: number[] = [];
+  const ratios: number[] = [];
+  const most = mode === 'quick' ? LEAST : MOST;
+  while (base.length < LEAST || (base.length < most && !isNarrow(base, added))) {
+    const order =
+      base.length % 2 === 0 ? (['base', 'other'] as const) : (['other', 'base'] as const);
+    const found = { base: NaN, other: NaN };
+    for (const which of order) found[which] = await measure(which);
+    base.push(found.base);
+    added.push(found.other - found.base);
+    ratios.push(found.other / found.base);
+  }
+  return { base, added, ratios };
+}
+
+/** An even number leaves none of the two orders with one pair more. */
+function isNarrow(base: readonly number[], added: readonly number[]): boolean {
+  if (base.length % 2 === 1) return false;
+  const most = Math.max(NARROW.share * median(base), NARROW.ns);
+  return quantile(added, 0.75) - quantile(added, 0.25) < most;
+}
