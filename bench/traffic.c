@@ -6,7 +6,7 @@
  *   traffic udp  -s SECONDS -d FILE [-r PACKETS_A_SECOND] [-o]
  *   traffic rr   -s SECONDS -d FILE
  *   traffic conn -s SECONDS -d FILE
- *   traffic flip -s SECONDS ADDRESS ADDRESS
+ *   traffic flip -s SECONDS [-g PIN] ADDRESS ADDRESS
  *   traffic probe ADDRESS
  *
  * FILE holds IPv4 addresses of 4 bytes in network order. The answer is one JSON
@@ -17,6 +17,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -26,6 +27,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -258,41 +260,88 @@ static void conn(void)
 	report(count, errors, 0);
 }
 
-/*
- * Of two addresses each policy lets pass exactly one, and the policies take
- * turns. Each send tells which policy it met; where that changes once, the
- * policy was switched. Changes that follow within a millisecond on each other are
- * packets that met a mixture, or no policy at all.
- */
-static void flip(const char *first, const char *second)
+/* The generation in force: the first word of the pinned control map. */
+static const unsigned long long *open_generation(const char *pin)
 {
-	struct sockaddr_in address[2] = { to(inet_addr(first)), to(inet_addr(second)) };
-	int sender = open_socket(SOCK_DGRAM), met = -1, in_group = 0;
-	long long end, now, last = 0, group_start = 0, longest = 0, mixed_ns = 0;
-	long count = 0, switches = 0, impossible = 0, errors = 0, mixtures = 0;
+	union bpf_attr attr = { .pathname = (unsigned long)pin };
+	int fd = syscall(SYS_bpf, BPF_OBJ_GET, &attr, sizeof(attr));
+	void *memory = fd < 0 ? MAP_FAILED :
+				mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (memory == MAP_FAILED)
+		fail(pin);
+	return memory;
+}
+
+/* Which of two policies a send meets: 1 lets the second address pass and refuses the first. */
+static int meet(int sender, const struct sockaddr_in *address, int turn, long *errors)
+{
 	char bytes[SIZE] = { 0 };
+	int passed = sendto(sender, bytes, SIZE, 0, (const void *)&address[turn],
+			    sizeof(address[turn])) == SIZE;
+
+	if (!passed && errno != EPERM)
+		(*errors)++;
+	return passed ? turn : !turn;
+}
+
+/*
+ * Of two addresses each policy lets pass exactly one, and the policies take turns,
+ * one each generation, policy 1 first. What is in force is read before and after
+ * each send: where that is the same generation, the send must have met its policy.
+ * A send during which the generation changed may have met either.
+ */
+static void flip_generations(const unsigned long long *generation,
+			     const struct sockaddr_in *address)
+{
+	unsigned long long first = __atomic_load_n(generation, __ATOMIC_ACQUIRE), before = first;
+	long count = 0, misjudged = 0, during = 0, errors = 0, met[2] = { 0 };
+	long long end = clock_ns(CLOCK_MONOTONIC) + (long long)(seconds * 1e9);
+	int sender = open_socket(SOCK_DGRAM);
+
+	for (int turn = 0; !is_over && clock_ns(CLOCK_MONOTONIC) < end; turn ^= 1) {
+		int meets = meet(sender, address, turn, &errors);
+		unsigned long long after = __atomic_load_n(generation, __ATOMIC_ACQUIRE);
+
+		count++;
+		met[meets]++;
+		if (before != after)
+			during++;
+		else if (meets != !((before - first) & 1))
+			misjudged++;
+		before = after;
+	}
+	printf("{\"count\":%ld,\"switches\":%llu,\"during\":%ld,\"misjudged\":%ld,\"errors\":%ld,\"met\":[%ld,%ld]}\n",
+	       count, before - first, during, misjudged, errors, met[0], met[1]);
+}
+
+/*
+ * The same where no generation can be read. Each send tells which policy it met;
+ * where that changes once, the policy was switched. Changes that follow within a
+ * millisecond on each other are packets that met a mixture, or no policy at all;
+ * or two switches, when the sender could not look for as long as lies between
+ * them: they have to be far apart.
+ */
+static void flip(const struct sockaddr_in *address)
+{
+	int sender = open_socket(SOCK_DGRAM), met = -1, in_group = 0;
+	long long end, now, last = 0, group_start = 0, longest = 0;
+	long count = 0, switches = 0, misjudged = 0, errors = 0;
 
 	end = clock_ns(CLOCK_MONOTONIC) + (long long)(seconds * 1e9);
 	for (int turn = 0; !is_over; turn ^= 1) {
-		int passed = sendto(sender, bytes, SIZE, 0, (void *)&address[turn],
-				    sizeof(address[turn])) == SIZE;
-		int meets = passed ? turn : !turn;
+		int meets = meet(sender, address, turn, &errors);
 
 		now = clock_ns(CLOCK_MONOTONIC);
 		if (now > end)
 			break;
-		if (!passed && errno != EPERM)
-			errors++;
 		count++;
 		if (met >= 0 && meets != met) {
 			if (now - last < 1000000) {
-				if (in_group == 1) {
-					mixtures++;
+				if (in_group == 1)
 					switches--;
-				}
 				in_group++;
-				impossible++;
-				mixed_ns += now - last;
+				misjudged++;
 				if (now - group_start > longest)
 					longest = now - group_start;
 			} else {
@@ -304,8 +353,8 @@ static void flip(const char *first, const char *second)
 		}
 		met = meets;
 	}
-	printf("{\"count\":%ld,\"switches\":%ld,\"mixtures\":%ld,\"impossible\":%ld,\"errors\":%ld,\"longestMs\":%.4f,\"mixedMs\":%.4f}\n",
-	       count, switches, mixtures, impossible, errors, longest / 1e6, mixed_ns / 1e6);
+	printf("{\"count\":%ld,\"switches\":%ld,\"misjudged\":%ld,\"errors\":%ld,\"longestMs\":%.4f}\n",
+	       count, switches, misjudged, errors, longest / 1e6);
 }
 
 /* 0 when a datagram passes, 1 when it is refused. */
@@ -319,14 +368,17 @@ static int probe(const char *text)
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
+	const unsigned long long *generation = NULL;
 	int option;
 
 	optind = 2;
-	while ((option = getopt(argc, argv, "s:d:r:o")) != -1) {
+	while ((option = getopt(argc, argv, "s:d:r:g:o")) != -1) {
 		if (option == 's')
 			seconds = atof(optarg);
 		else if (option == 'd')
 			open_destinations(optarg);
+		else if (option == 'g')
+			generation = open_generation(optarg);
 		else if (option == 'r')
 			rate = atol(optarg);
 		else if (option == 'o')
@@ -336,9 +388,15 @@ int main(int argc, char **argv)
 	}
 	signal(SIGTERM, stop);
 	signal(SIGPIPE, SIG_IGN);
-	if (!strcmp(mode, "flip") && argc - optind == 2)
-		flip(argv[optind], argv[optind + 1]);
-	else if (!strcmp(mode, "probe") && argc - optind == 1)
+	if (!strcmp(mode, "flip") && argc - optind == 2) {
+		struct sockaddr_in address[2] = { to(inet_addr(argv[optind])),
+						  to(inet_addr(argv[optind + 1])) };
+
+		if (generation)
+			flip_generations(generation, address);
+		else
+			flip(address);
+	} else if (!strcmp(mode, "probe") && argc - optind == 1)
 		return probe(argv[optind]);
 	else if (!destinations)
 		return 2;
