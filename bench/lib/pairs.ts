@@ -5,6 +5,7 @@ import { median, quantile } from './stats.js';
 
 export interface Pairs {
   readonly base: readonly number[];
+  readonly other: readonly number[];
   /** With, less without. */
   readonly added: readonly number[];
   /** With, over without. */
@@ -25,6 +26,7 @@ export async function pairs(
   measure: (which: 'base' | 'other') => Promise<number>,
 ): Promise<Pairs> {
   const base: number[] = [];
+  const other: number[] = [];
   const added: number[] = [];
   const ratios: number[] = [];
   const most = mode === 'quick' ? LEAST : MOST;
@@ -34,10 +36,11 @@ export async function pairs(
     const found = { base: NaN, other: NaN };
     for (const which of order) found[which] = await measure(which);
     base.push(found.base);
+    other.push(found.other);
     added.push(found.other - found.base);
     ratios.push(found.other / found.base);
   }
-  return { base, added, ratios };
+  return { base, other, added, ratios };
 }
 
 /** An even number leaves none of the two orders with one pair more. */

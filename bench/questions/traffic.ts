@@ -6,7 +6,8 @@ import type { Ground } from '../lib/ground.js';
 import { oneRuleText, textOf } from '../lib/policies.js';
 import type { Shape } from '../lib/policies.js';
 import type { Where } from '../lib/run.js';
-import { count, median, rowOf } from '../lib/stats.js';
+import { pairs } from '../lib/pairs.js';
+import { count, rowOf } from '../lib/stats.js';
 import { traffic } from '../lib/traffic.js';
 import { filterBySet, restore, restoreText } from '../peers/ipset.js';
 import { linearRules, load, setRules } from '../peers/nft.js';
@@ -105,7 +106,9 @@ const VARIANTS: readonly Variant[] = [
   cgfwVariant('100 k', list(100_000)),
   cgfwVariant('1 M', list(1_000_000)),
   cgfwVariant('100 k, egress only', list(100_000, 'egress')),
-  cgfwVariant('10 k rules', { prefixes: 0, rules: 10_000, state: 'egress' }),
+  ...[10, 1000, 10_000].map((rules) =>
+    cgfwVariant(`${count(rules)} rules`, { prefixes: 0, rules, state: 'egress' }),
+  ),
   cgfwVariant('100 k, default deny, stateful', list(100_000, 'stateful')),
   cgfwVariant('100 k, for a bystander', list(100_000), { from: 'bystander' }),
   triesVariant(1000),
@@ -130,13 +133,27 @@ interface Kind {
   /** Cold or hot destinations, in number. */
   readonly destinations: number;
   readonly of: 'added' | 'ratio';
+  /** What is counted by the second, on one CPU. */
+  readonly rate: string;
 }
 
 const KINDS: readonly Kind[] = [
-  { name: 'UDP hot', argv: ['udp'], destinations: 1, of: 'added' },
-  { name: 'UDP 64 k destinations', argv: ['udp'], destinations: COLD, of: 'added' },
-  { name: 'TCP request/response', argv: ['rr'], destinations: 1, of: 'ratio' },
-  { name: 'TCP connect and close', argv: ['conn'], destinations: 1024, of: 'ratio' },
+  { name: 'UDP hot', argv: ['udp'], destinations: 1, of: 'added', rate: 'packets/s' },
+  {
+    name: 'UDP 64 k destinations',
+    argv: ['udp'],
+    destinations: COLD,
+    of: 'added',
+    rate: 'packets/s',
+  },
+  { name: 'TCP request/response', argv: ['rr'], destinations: 1, of: 'ratio', rate: 'exchanges/s' },
+  {
+    name: 'TCP connect and close',
+    argv: ['conn'],
+    destinations: 1024,
+    of: 'ratio',
+    rate: 'connections/s',
+  },
 ];
 
 /**
@@ -150,27 +167,25 @@ async function measureKind(
   kind: Kind,
   mode: Mode,
 ): Promise<Row[]> {
-  const pairs = mode === 'quick' ? 5 : 15;
   const file = destinationsFile(variant.prefixes, kind.destinations);
-  const argv = [...kind.argv, '-s', mode === 'quick' ? '0.06' : '0.12', '-d', file];
-  const base: number[] = [];
-  const added: number[] = [];
-  const ratios: number[] = [];
-  for (let pair = 0; pair < pairs; pair++) {
-    const [first, second] = pair % 2 === 0 ? [open, walled] : [walled, open];
-    const [a, b] = [await traffic(first, ...argv), await traffic(second, ...argv)];
-    const [without, withIt] = first === open ? [a, b] : [b, a];
-    if (withIt.errors > 0)
-      throw new Error(
-        `${variant.name} refused ${String(withIt.errors)} of ${String(withIt.count)} sends`,
-      );
-    base.push(without.ns);
-    added.push(withIt.ns - without.ns);
-    ratios.push(withIt.ns / without.ns);
-  }
-  const rows = [rowOf(variant.name, `${kind.name} ratio`, 'x', ratios)];
+  const argv = [...kind.argv, '-s', mode === 'quick' ? '0.06' : '0.1', '-d', file];
+  const { base, other, added, ratios } = await pairs(mode, async (which) => {
+    const { ns, errors, count } = await traffic(which === 'base' ? open : walled, ...argv);
+    if (errors > 0)
+      throw new Error(`${variant.name} refused ${String(errors)} of ${String(count)} sends`);
+    return ns;
+  });
+  const rate = (samples: readonly number[]): number[] => samples.map((ns) => 1e9 / ns);
+  const rows = [
+    rowOf(variant.name, `${kind.name} ratio`, 'x', ratios),
+    rowOf(variant.name, `${kind.name} rate`, kind.rate, rate(other)),
+  ];
   if (kind.of === 'added') rows.unshift(rowOf(variant.name, `${kind.name} added`, 'ns', added));
-  if (variant.name === 'nothing') rows.push(rowOf('no firewall', kind.name, 'ns', [median(base)]));
+  if (variant.name === 'nothing')
+    rows.push(
+      rowOf('no firewall', kind.name, 'ns', base),
+      rowOf('no firewall', `${kind.name} rate`, kind.rate, rate(base)),
+    );
   return rows;
 }
 
