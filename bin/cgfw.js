@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 // the first start would claim and never give back, are not worth the speed.
 if (process.argv[2] === 'run') setFlagsFromString('--semi-space-growth-factor=1');
 
-const main = new URL('../dist/src/cli/bin.js', import.meta.url);
+const main = new URL('../dist/cgfw/bin.js', import.meta.url);
 if (existsSync(main)) {
   await import(main.href);
 } else {

@@ -4,12 +4,13 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import { openPinnedMap } from '../../src/kernel/native.js';
+import { PACKAGE_ROOT } from '../../src/kernel/place.js';
 import type { Ground } from './ground.js';
 import { endOf, must, run, start } from './run.js';
 import type { Finished } from './run.js';
 import { until } from './wait.js';
 
-const MAIN = join(import.meta.dirname, '../../src/cli/bin.js');
+const MAIN = join(PACKAGE_ROOT, 'bin/cgfw.js');
 
 /** A policy file; JSON is YAML too, and without layout ten thousand rules stay below its limits. */
 export function policyText(policies: readonly object[], more: object = {}): string {

@@ -1,9 +1,8 @@
 // The steward in a thread of its own, so that a list of a million prefixes never
 // holds up events, signals and watches.
 
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { Steward, troubleOf } from './steward.js';
-import { Tidy } from './tidy.js';
+import { Worker } from 'node:worker_threads';
+import { troubleOf } from './steward.js';
 import type { Extent, Report, StewardOptions } from './steward.js';
 
 /** Short-lived objects of a parse; more would only stay resident. */
@@ -48,7 +47,7 @@ export class StewardThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL(import.meta.url), {
+    const worker = new Worker(new URL('./steward-worker.js', import.meta.url), {
       workerData: this.#options,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     });
@@ -61,16 +60,4 @@ export class StewardThread {
     await this.#worker?.terminate();
     this.#worker = null;
   }
-}
-
-if (!isMainThread && parentPort !== null) {
-  const port = parentPort;
-  const steward = new Steward(workerData as StewardOptions);
-  const tidy = new Tidy();
-  port.on('message', (extent: Extent) => {
-    void steward.work(extent).then((report) => {
-      port.postMessage(report);
-      tidy.soon();
-    });
-  });
 }

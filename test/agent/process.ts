@@ -5,11 +5,12 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { PACKAGE_ROOT } from '../../src/kernel/place.js';
 import { until } from '../kernel/sandbox.js';
 import type { Result, Sandbox } from '../kernel/sandbox.js';
 
 /**
- * The built command beside these tests, and its arguments up to the verb. It is
+ * The command as users run it, and its arguments up to the verb. It is
  * started through env: the test runner puts itself into every Node that we spawn.
  */
 export const ENV = '/usr/bin/env';
@@ -17,7 +18,7 @@ export const CGFW = [
   '-u',
   'NODE_OPTIONS',
   process.execPath,
-  join(import.meta.dirname, '../../src/cli/bin.js'),
+  join(PACKAGE_ROOT, 'bin/cgfw.js'),
 ] as const;
 
 export type LogLine = Readonly<Record<string, unknown>> & {

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CgfwError } from '../../base/error.js';
+import { PACKAGE_ROOT } from '../place.js';
 import type {
   LookupBatch,
   MapInfo,
@@ -142,7 +143,7 @@ interface Addon {
   probeMapType(type: number): Errno;
 }
 
-const ADDON_PATH = join(import.meta.dirname, '../../../..', 'native/build/Release/cgfw.node');
+const ADDON_PATH = join(PACKAGE_ROOT, 'native/build/Release/cgfw.node');
 
 function loadAddon(): Addon {
   try {
