@@ -2,7 +2,8 @@
 /*
  * Counting and logging of decisions. Waking a reader costs the sender of a
  * packet thousands of nanoseconds, so records are submitted without a wake-up
- * and read on a timer; one wake-up is forced when the ring becomes half full.
+ * and read on a timer. One wake-up is forced when the ring becomes half full,
+ * and one when the reader has lain down because nothing came.
  */
 #ifndef CGFW_EVENT_H
 #define CGFW_EVENT_H
@@ -92,6 +93,26 @@ static __always_inline struct event *reserve_event(const struct verdict *verdict
 	return event;
 }
 
+/*
+ * The word is read after the record was committed, and the reader looks at the
+ * ring after it has set the word: one of the two sees the other. Two CPUs may
+ * both wake it, which does no harm; an atomic exchange needs Linux 5.12. A
+ * submitted record cannot wake later, so an empty one does.
+ */
+static __always_inline void wake_sleeper(const struct control *head)
+{
+	volatile __u64 *asleep = (volatile __u64 *)&head->asleep;
+	void *nothing;
+
+	if (!*asleep)
+		return;
+	*asleep = 0;
+	nothing = bpf_ringbuf_reserve(&events, sizeof(__u64), 0);
+	/* No room: the ring was half full before, and that woke the reader. */
+	if (nothing)
+		bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
+}
+
 static __always_inline void submit_event(struct event *event, const struct control *head)
 {
 	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
@@ -102,6 +123,7 @@ static __always_inline void submit_event(struct event *event, const struct contr
 		flags = BPF_RB_FORCE_WAKEUP;
 	count_fault(FAULT_EMITTED);
 	bpf_ringbuf_submit(event, flags);
+	wake_sleeper(head);
 }
 
 static __always_inline void describe_packet(struct event *event, const struct packet *packet)

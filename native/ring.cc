@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One consumer of a BPF ring buffer. Records are copied out of the mapping once
-// and given to JavaScript a batch at a time.
+// and given to JavaScript a batch at a time; a wake-up is told even when the
+// batch is empty.
 #include "common.h"
 
 #include <memory>
@@ -136,7 +137,7 @@ class Ring : public Napi::ObjectWrap<Ring> {
       }
       end += (uint64_t{length} + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
     }
-    if (end == begin) return false;
+    if (end == begin && !from_loop) return false;
     const bool bounded = sizes_.size() >= kBatchRecords || bytes >= kBatchBytes;
     auto records = Napi::Uint8Array::New(env, bytes);
     uint8_t* out = records.Data();
@@ -151,7 +152,7 @@ class Ring : public Napi::ObjectWrap<Ring> {
     }
     __atomic_store_n(reinterpret_cast<uint64_t*>(state->consumer), end, __ATOMIC_SEQ_CST);
     delivered_ = static_cast<uint32_t>(sizes_.size());
-    if (sizes_.empty()) return bounded;
+    if (sizes_.empty() && !from_loop) return bounded;
     auto sizes = Napi::Uint32Array::New(env, sizes_.size());
     memcpy(sizes.Data(), sizes_.data(), sizes_.size() * sizeof(uint32_t));
     if (!from_loop) {
@@ -186,6 +187,8 @@ class Ring : public Napi::ObjectWrap<Ring> {
   Napi::Value Consume(const Napi::CallbackInfo& info) {
     if (state_ == nullptr) return Number(info.Env(), -EBADF);
     delivered_ = 0;
+    // A word that says that we sleep was stored before: senders see it, or we see their records.
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     Deliver(info.Env(), false);
     return Number(info.Env(), delivered_);
   }

@@ -6,7 +6,8 @@ export const control = {
   generation: 0,
   abi: 8,
   event_rate: 12,
-  build: 16,
+  asleep: 16,
+  pad: 24,
   ring_half: 48,
   netns: 56,
 } as const;

@@ -1,6 +1,9 @@
 // Verdicts in the log: who, what, which rule, which line.
 
+import { join } from 'node:path';
 import t from 'tap';
+import { control as controlAt } from '../../src/abi/layout.gen.js';
+import { openPinnedMap, openRing } from '../../src/kernel/native.js';
 import { renderEvent } from '../../src/report/verdict.js';
 import type { VerdictEvent } from '../../src/report/verdict.js';
 import { IPV4, listen, makeScene, receive, tryConnect } from './traffic.js';
@@ -252,3 +255,56 @@ t.test('too many events are counted, never lost in silence', async (t) => {
     await until('the count stands', async () => (await totals()).lost === full.lost);
   });
 });
+
+t.test(
+  'a reader that has lain down is woken by the next event, and by that one only',
+  async (t) => {
+    const made = scene(t);
+    const { box, inside, apply } = made;
+    await apply({ egress: { default: 'allow', rules: [{ action: 'reject', to: '127.1.2.3' }] } });
+    const socket = await inside.socket('AF_INET', 'SOCK_DGRAM');
+    const denied = async (): Promise<void> => {
+      t.same(await socket.do('burst', 1, 1, ['127.1.2.3', 9]), { EPERM: 1 });
+    };
+    const control = openPinnedMap(join(box.place.pinRoot, 'shared', 'control'));
+    t.teardown(() => control.close());
+    const isAsleep = (): boolean => control.loadWord(controlAt.asleep) === 1n;
+
+    await t.test('by the programs', async (t) => {
+      const events = openPinnedMap(join(box.place.pinRoot, 'shared', 'events'));
+      let wakeUps = 0;
+      let records = 0;
+      const ring = openRing(events, (_bytes, sizes) => {
+        wakeUps++;
+        records += sizes.length;
+      });
+      t.teardown(() => {
+        ring.close();
+        events.close();
+      });
+      for (let round = 1; round <= 3; round++) {
+        control.storeWord(controlAt.asleep, 1n);
+        await denied();
+        await until('the reader is woken', () => wakeUps === round);
+        t.equal(records, 3 * round - 2);
+        t.notOk(isAsleep(), 'whoever wakes it clears the word');
+        await denied();
+        await denied();
+        t.equal(ring.consume(), 2, 'nobody has told us of these');
+        wakeUps = round;
+      }
+    });
+
+    await t.test('and the reader lies down again when it is quiet', async (t) => {
+      let seen = 0;
+      const stop = box.follow(() => seen++);
+      for (let round = 1; round <= 3; round++) {
+        await until('the reader sleeps', isAsleep);
+        await denied();
+        await until('the event is there', () => seen === round);
+      }
+      stop();
+      t.notOk(isAsleep(), 'a reader that is gone asks for nothing');
+    });
+  },
+);
