@@ -88,7 +88,8 @@ struct control {
 	__u32 abi;
 	__u32 event_rate;	/* events a second, rule and CPU; 0 = no limit */
 	__u64 asleep;		/* 1: the reader of events waits to be woken; a sender clears it */
-	__u8 pad[24];
+	__u64 vacated;		/* nobody reads the idle slot since this generation came into force */
+	__u8 pad[16];
 	__u64 ring_half;	/* bytes in the ring at which a reader is woken */
 	__u64 netns;		/* inode of the network namespace of our interfaces, 0 = none */
 };

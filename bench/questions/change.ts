@@ -3,6 +3,7 @@
 import { appendFileSync, copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { REPLACED_MS, WRITTEN_MS } from '../../src/source/watch.js';
 import { outside4, textOf4 } from '../generate.js';
 import { policyText, replace, RunningAgent } from '../lib/cgfw.js';
 import { listOf, netsetFile, SEED } from '../lib/data.js';
@@ -52,7 +53,10 @@ async function changeList(ground: Ground, mode: Mode, size: number): Promise<Row
     });
     if (probe.code !== 1) throw new Error(`${textOf4(address)} is not refused after the change`);
   }
-  const rows = [rowOf(`cgfw ${count(size)}`, 'one line changed', 'ms', samples)];
+  const rows = [
+    rowOf(`cgfw ${count(size)}`, 'one line changed', 'ms', samples),
+    rowOf(`cgfw ${count(size)}`, 'one line changed, settled', 'ms', since(samples, REPLACED_MS)),
+  ];
   const other = readFileSync(netsetFile(size, 2));
   const replaced: number[] = [];
   for (let i = 0; i < (mode === 'quick' ? 1 : 5); i++) {
@@ -72,6 +76,10 @@ async function changeList(ground: Ground, mode: Mode, size: number): Promise<Row
   return rows;
 }
 
+/** Without the pause that makes a change settled for the agent. */
+const since = (samples: readonly number[], settleMs: number): number[] =>
+  samples.map((sample) => sample - settleMs);
+
 /** An edit of a policy of a few rules. */
 async function changePolicy(ground: Ground, mode: Mode): Promise<Row[]> {
   const cgroup = ground.cgroup('walled');
@@ -90,14 +98,22 @@ async function changePolicy(ground: Ground, mode: Mode): Promise<Row[]> {
     ]);
   replace(file, text(1));
   const agent = await RunningAgent.start(ground, file);
-  const samples: number[] = [];
+  const renamed: number[] = [];
+  const written: number[] = [];
   for (let i = 0; i < (mode === 'quick' ? 5 : 21); i++) {
     await delay(PAUSE_MS);
     writeFileSync(`${file}.new`, text(1000 + i), { mode: 0o644 });
-    samples.push(await agent.timeToEnforced(() => renameSync(`${file}.new`, file)));
+    renamed.push(await agent.timeToEnforced(() => renameSync(`${file}.new`, file)));
+    await delay(PAUSE_MS);
+    written.push(await agent.timeToEnforced(() => writeFileSync(file, text(2000 + i))));
   }
   await agent.close();
-  return [rowOf('cgfw small policy', 'an edit', 'ms', samples)];
+  return [
+    rowOf('cgfw small policy', 'an edit', 'ms', renamed),
+    rowOf('cgfw small policy', 'an edit, settled', 'ms', since(renamed, REPLACED_MS)),
+    rowOf('cgfw small policy', 'an edit in place', 'ms', written),
+    rowOf('cgfw small policy', 'an edit in place, settled', 'ms', since(written, WRITTEN_MS)),
+  ];
 }
 
 /** `nft add element` and, for everything, the same file again with another list. */

@@ -7,7 +7,8 @@ export const control = {
   abi: 8,
   event_rate: 12,
   asleep: 16,
-  pad: 24,
+  vacated: 24,
+  pad: 32,
   ring_half: 48,
   netns: 56,
 } as const;

@@ -4,7 +4,7 @@
 import { existsSync, renameSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { CgfwError } from '../base/error.js';
-import { counter as counterAt, limit as limitAt } from '../abi/layout.gen.js';
+import { control as controlAt, counter as counterAt, limit as limitAt } from '../abi/layout.gen.js';
 import type { Program } from '../compile/program.js';
 import { BASE_HOOKS } from '../compile/state.js';
 import type { Hook } from '../compile/state.js';
@@ -70,6 +70,7 @@ export async function applyActions(place: Place, input: ApplyInput): Promise<Fai
         failures.push({ action, error });
       }
     }
+    if (set !== null) await vacate(set);
   } finally {
     set?.close();
   }
@@ -128,10 +129,20 @@ function loadedSet(set: LoadedSet | null): LoadedSet {
   throw new CgfwError('no programs are loaded', { code: 'not-loaded', fix: 'run cgfw apply' });
 }
 
-/** The idle slot may still have readers of the generation before: wait for them first. */
+/**
+ * Waits until no program reads the idle slot any more: at the end of the plan that
+ * switched, where nobody waits for it, and not before the next one can fill. The
+ * word is kept in the kernel, for a writer that comes after a crash.
+ */
+async function vacate({ generation, maps: { control } }: LoadedSet): Promise<void> {
+  if (control.loadWord(controlAt.vacated) === BigInt(generation)) return;
+  await membarrier();
+  control.storeWord(controlAt.vacated, BigInt(generation));
+}
+
 async function fill(set: LoadedSet, input: ApplyInput): Promise<void> {
   if (input.program === null) return;
-  await membarrier();
+  await vacate(set);
   writeSlot(set.maps, set.capacity, set.generation + 1, input.program);
   resetCounters(set, input.program, input.loaded);
 }

@@ -12,6 +12,9 @@ import { basename, dirname, join, resolve } from 'node:path';
 /** More links than the kernel follows are a cycle. */
 const MAX_LINKS = 40;
 
+/** What happened to a name: it leads to another whole file, or something is being written. */
+export type Change = 'replaced' | 'written';
+
 /** A name in a folder. */
 export interface Place {
   readonly folder: string;
@@ -49,6 +52,11 @@ function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
+/** A file that was just created has nothing in it yet. */
+function holdsSomething(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
 interface Watched {
   readonly inode: number;
   readonly watcher: FSWatcher;
@@ -57,11 +65,11 @@ interface Watched {
 
 /** Calls `onChange` when one of the names it was given changes. */
 export class FolderWatch {
-  readonly #onChange: () => void;
+  readonly #onChange: (change: Change) => void;
   readonly #onError: (error: unknown) => void;
   readonly #folders = new Map<string, Watched>();
 
-  constructor(onChange: () => void, onError: (error: unknown) => void) {
+  constructor(onChange: (change: Change) => void, onError: (error: unknown) => void) {
     this.#onChange = onChange;
     this.#onError = onError;
   }
@@ -88,7 +96,7 @@ export class FolderWatch {
     this.#drop(folder);
     if (inode === undefined) return false;
     try {
-      const watcher = watch(folder, (_, name) => this.#changed(folder, name));
+      const watcher = watch(folder, (event, name) => this.#changed(folder, event, name));
       watcher.on('error', () => this.#drop(folder));
       this.#folders.set(folder, { inode, watcher, names });
       return true;
@@ -99,9 +107,11 @@ export class FolderWatch {
   }
 
   /** A folder that is removed or moved tells its own name. */
-  #changed(folder: string, name: string | null): void {
+  #changed(folder: string, event: 'rename' | 'change', name: string | null): void {
     const names = this.#folders.get(folder)?.names;
-    if (name === null || name === basename(folder) || names?.has(name) === true) this.#onChange();
+    if (name !== null && name !== basename(folder) && names?.has(name) !== true) return;
+    const isWhole = event === 'rename' && name !== null && holdsSomething(join(folder, name));
+    this.#onChange(isWhole ? 'replaced' : 'written');
   }
 
   #drop(folder: string): void {

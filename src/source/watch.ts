@@ -2,9 +2,12 @@
 
 import { watch } from 'chokidar';
 import { FolderWatch, placesOf } from './folder-watch.js';
+import type { Change } from './folder-watch.js';
 
 /** Writers pause between writes of one change; this long a pause means they are done. */
-const SETTLE_MS = 40;
+export const WRITTEN_MS = 40;
+/** What was renamed over a file is whole; others may follow that belong to it. */
+export const REPLACED_MS = 10;
 /** A file that never settles is read anyway. */
 const PATIENCE_MS = 1000;
 
@@ -25,20 +28,27 @@ export function watchFiles(onSettled: () => void, onError: (error: unknown) => v
   const watched = new Set<string>();
   let settle: NodeJS.Timeout | undefined;
   let firstChangeMs: number | undefined;
+  const burst = new Set<Change>();
 
   const changed = (): void => {
     const nowMs = performance.now();
     firstChangeMs ??= nowMs;
     clearTimeout(settle);
-    const waitMs = Math.min(SETTLE_MS, Math.max(0, firstChangeMs + PATIENCE_MS - nowMs));
+    const pauseMs = burst.has('replaced') && !burst.has('written') ? REPLACED_MS : WRITTEN_MS;
+    const waitMs = Math.min(pauseMs, Math.max(0, firstChangeMs + PATIENCE_MS - nowMs));
     settle = setTimeout(() => {
       firstChangeMs = undefined;
+      burst.clear();
       onSettled();
     }, waitMs);
   };
+  // chokidar cannot tell a file that was replaced from one that is being written.
   watcher.on('all', changed);
   watcher.on('error', onError);
-  const folders = new FolderWatch(changed, onError);
+  const folders = new FolderWatch((change) => {
+    burst.add(change);
+    changed();
+  }, onError);
 
   return {
     setFiles: (files) => {

@@ -33,7 +33,7 @@ export const run: Verb = {
       import('../../report/log.js'),
     ]);
     const log = await openLog(format, level);
-    const agent = await Agent.start({
+    const starting = Agent.start({
       place,
       policyPath: args[0] ?? DEFAULT_POLICY,
       log,
@@ -41,7 +41,9 @@ export const run: Verb = {
       uid: world.uid,
       env: world.env,
     });
-    world.onReload(() => agent.mark('reload'));
+    // A SIGHUP that comes while we start must not end us.
+    world.onReload(() => void starting.then((agent) => agent.mark('reload')));
+    const agent = await starting;
     await whenAborted(world.stop);
     await agent.close();
     log.info('agent stopped; the loaded policy stays in force (cgfw down removes it)');
