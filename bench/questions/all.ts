@@ -1,6 +1,7 @@
 // The questions in the order in which they are asked.
 
 import type { Question } from '../question.js';
+import { accelerate } from './accelerate.js';
 import { change } from './change.js';
 import { decision } from './decision.js';
 import { events } from './events.js';
@@ -15,6 +16,7 @@ export const QUESTIONS: readonly Question[] = [
   decision,
   trafficQuestion,
   xdp,
+  accelerate,
   load,
   change,
   reload,

@@ -78,6 +78,16 @@ const xdpDrop = (what: string, how: string, limit: number): Budget => ({
     figures.worst('xdp', 'cgfw 100 k prefixes', new RegExp(`IPv[46] drop, ${how}$`)),
 });
 
+/** Of accelerated local TCP, over the same without a firewall. */
+const accelerated = (shape: string, limit: number): Budget => ({
+  what: `accelerated local TCP over plain, ${shape}`,
+  limit,
+  unit: 'x',
+  bound: 'least',
+  measured: (figures) =>
+    figures.value('accelerate', 'cgfw, accelerate', `${shape}: over no firewall`),
+});
+
 /** DESIGN's budgets, in its order. Where several figures fall under one, the worst counts. */
 export const BUDGETS: readonly Budget[] = [
   decision(
@@ -229,6 +239,10 @@ export const BUDGETS: readonly Budget[] = [
     'MB',
   ),
   time('2,000 cgroups attached', 'scale', '2,000 cgroups', 'apply, nothing loaded', 3000),
+  accelerated('64 B ping-pong', 1.2),
+  accelerated('64 B ping-pong, one CPU', 1.2),
+  accelerated('64 KiB stream', 1.7),
+  accelerated('128 KiB stream', 1.7),
   xdpDrop('test runs, one source', 'test run, one source', 40),
   xdpDrop('native veth, one source', 'native veth, one source', 90),
   xdpDrop('native veth, random sources', 'native veth, random sources', 90),
