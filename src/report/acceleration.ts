@@ -19,7 +19,7 @@ export function renderAcceleration(acceleration: StatusAcceleration | null): str
     .filter(([, count]) => count > 0)
     .map(([reason, count]) => `${reason} ${String(count)}`);
   return [
-    `accelerated  ${String(connections)} connections now; ${String(redirected)} directions, ${String(messages)} messages, ${String(bytes)} bytes in all`,
-    ...(reasons.length === 0 ? [] : [`back to TCP  ${reasons.join(', ')}`]),
+    `redirect ${String(connections)} connections now; ${String(redirected)} directions, ${String(messages)} messages, ${String(bytes)} bytes so far`,
+    ...(reasons.length === 0 ? [] : [`to TCP   ${reasons.join(', ')}`]),
   ];
 }
