@@ -121,8 +121,10 @@ static __always_inline int is_wanted(const struct path *path)
 
 	if (!read_generation(&view) || !view.generation)
 		return 0;
-	for (int i = PATH_DEPTH - 1; i >= 0 && !index; i--)
-		index = policy_of(path->cgroup[i], view.slot);
+#pragma unroll
+	for (int i = PATH_DEPTH - 1; i >= 0; i--)
+		if (!index)
+			index = policy_of(path->cgroup[i], view.slot);
 	policy = index ? policy_at(view.slot, index) : NULL;
 	return policy && policy->flags & POLICY_ACCELERATE;
 }
