@@ -381,8 +381,9 @@ int setsockopt(struct bpf_sockopt *context)
 	struct bpf_sock *sk = context->sk;
 	struct stream *stream;
 
-	/* Nothing was changed: the kernel keeps to the caller's buffer. */
-	context->optlen = 0;
+	/* Of a value above a page we are given its beginning: 0 leaves the caller's as it is. */
+	if (context->optlen > (long)context->optval_end - (long)context->optval)
+		context->optlen = 0;
 	if (!sk || !(is_zerocopy || is_ulp))
 		return OK;
 	stream = bpf_sk_storage_get(&streams, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
