@@ -19,11 +19,17 @@ function cgroupMatch({ cgroup, cgroupRoot }: Filtered): string {
   return `socket cgroupv2 level ${String(cgroup.split('/').length)} "${path}"`;
 }
 
-function setOf(size: number, version: number, shape: 'interval' | 'hash'): string {
+function setOf(
+  size: number,
+  version: number,
+  shape: 'interval' | 'hash',
+  also: readonly string[],
+): string {
   const flags = shape === 'interval' ? 'flags interval; ' : '';
-  const lines = linesOf4(listOf(size, version)).map((line) =>
+  const listed = linesOf4(listOf(size, version)).map((line) =>
     shape === 'interval' ? line : (line.split('/')[0] ?? ''),
   );
+  const lines = [...listed, ...also];
   return `set block { type ipv4_addr; ${flags}elements = { ${lines.join(',\n')} } }`;
 }
 
@@ -35,7 +41,8 @@ export function setRules(
     readonly version?: number;
     readonly established?: boolean;
     readonly shape?: 'interval' | 'hash';
-    readonly extra?: string;
+    /** Addresses in the set beside the list's. */
+    readonly also?: readonly string[];
   } = {},
 ): string {
   const match = cgroupMatch(where);
@@ -43,10 +50,9 @@ export function setRules(
     more.established === true ? `${match} ct state established,related accept\n` : '';
   return `flush ruleset
 table inet bench {
- ${setOf(size, more.version ?? 1, more.shape ?? 'interval')}
+ ${setOf(size, more.version ?? 1, more.shape ?? 'interval', more.also ?? [])}
  chain output { type filter hook output priority 0; policy accept;
-  ${established}${more.extra ?? ''}
-  ${match} ip daddr @block drop
+  ${established}${match} ip daddr @block drop
  }
  chain input { type filter hook input priority 0; policy accept;
   ${established}${match} ip saddr @block drop

@@ -82,11 +82,11 @@ async function reloadNft(ground: Ground, mode: Mode, size: number): Promise<Row[
   const cgroup = ground.cgroup('walled');
   const pair = pairOf(size);
   const files = ([1, 2] as const).map((version) => {
-    const extra = `ip daddr ${pair[version - 1] ?? ''} drop`;
+    const also = [pair[version - 1] ?? ''];
     const file = ground.file(`${String(version)}.nft`);
     replace(
       file,
-      setRules({ netns, cgroup, cgroupRoot: ground.place.cgroupRoot }, size, { version, extra }),
+      setRules({ netns, cgroup, cgroupRoot: ground.place.cgroupRoot }, size, { version, also }),
     );
     return file;
   });
