@@ -317,16 +317,16 @@ static void flip_generations(const unsigned long long *generation,
 
 /*
  * The same where no generation can be read. Each send tells which policy it met;
- * where that changes once, the policy was switched. Changes that follow within a
- * millisecond on each other are packets that met a mixture, or no policy at all;
- * or two switches, when the sender could not look for as long as lies between
- * them: they have to be far apart.
+ * where that changes once, the policy was switched. Where it changes from send to
+ * send, they met a mixture or no policy at all: both addresses pass, or neither.
+ * Two switches look so only when the sender could not run for as long as lies
+ * between them: they have to be far apart.
  */
 static void flip(const struct sockaddr_in *address)
 {
 	int sender = open_socket(SOCK_DGRAM), met = -1, in_group = 0;
-	long long end, now, last = 0, group_start = 0, longest = 0;
-	long count = 0, switches = 0, misjudged = 0, errors = 0;
+	long long end, now, group_start = 0, longest = 0;
+	long count = 0, last = -3, switches = 0, misjudged = 0, errors = 0;
 
 	end = clock_ns(CLOCK_MONOTONIC) + (long long)(seconds * 1e9);
 	for (int turn = 0; !is_over; turn ^= 1) {
@@ -337,7 +337,7 @@ static void flip(const struct sockaddr_in *address)
 			break;
 		count++;
 		if (met >= 0 && meets != met) {
-			if (now - last < 1000000) {
+			if (count - last <= 2) {
 				if (in_group == 1)
 					switches--;
 				in_group++;
@@ -349,7 +349,7 @@ static void flip(const struct sockaddr_in *address)
 				group_start = now;
 				switches++;
 			}
-			last = now;
+			last = count;
 		}
 		met = meets;
 	}
