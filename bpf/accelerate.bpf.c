@@ -26,6 +26,7 @@ char _license[] SEC("license") = "Dual MIT/GPL";
 #define SOL_TCP 6
 #define SO_ZEROCOPY 60
 #define TCP_ULP 31
+#define EEXIST 17
 #define EOPNOTSUPP 95
 
 /* What a socket in the table is followed by. */
@@ -146,6 +147,15 @@ static __always_inline int refusal(struct bpf_sock_ops *context, const struct st
 	return 0;
 }
 
+static __always_inline int enter_table(struct bpf_sock_ops *context, struct stream *stream)
+{
+	long error = bpf_sock_hash_update(context, &sockets, &stream->own, BPF_NOEXIST);
+
+	if (error == -EEXIST)
+		return PASSED_TAKEN;
+	return error ? PASSED_FULL : 0;
+}
+
 /*
  * Puts an established socket into the table, if the other end is local and
  * announced. With nested policies the program runs once for each level.
@@ -180,18 +190,14 @@ static __always_inline void open_stream(struct bpf_sock_ops *context, __u32 star
 	end.socket = (__u64)tcp;
 	end.sent = stream->sent;
 	end.received = stream->received;
-	if (bpf_map_update_elem(&ends, &stream->own, &end, BPF_ANY))
-		return pass_on(stream, PASSED_FULL);
-	switch (bpf_sock_hash_update(context, &sockets, &stream->own, BPF_NOEXIST)) {
-	case 0:
-		stream->state = STREAM_OPEN;
-		bpf_sock_ops_cb_flags_set(context, context->bpf_sock_ops_cb_flags | CALLBACKS);
-		return;
-	case -17: /* EEXIST */
-		return pass_on(stream, PASSED_TAKEN);
-	default:
-		return pass_on(stream, PASSED_FULL);
-	}
+	/* Before the other end may find it: what has this key already is somebody else's. */
+	reason = enter_table(context, stream);
+	if (!reason && bpf_map_update_elem(&ends, &stream->own, &end, BPF_ANY))
+		reason = PASSED_FULL;
+	if (reason)
+		return pass_on(stream, reason);
+	stream->state = STREAM_OPEN;
+	bpf_sock_ops_cb_flags_set(context, context->bpf_sock_ops_cb_flags | CALLBACKS);
 }
 
 /*
@@ -217,7 +223,8 @@ static __always_inline void leave(struct stream *stream, struct bpf_sock *sk)
  * A task that waits for bytes in a socket of the table is told EAGAIN when it is woken
  * for anything else, and the acknowledgment of a FIN wakes it. So a connection that is
  * closed on one side returns to TCP; and one that has returned leaves the table at the
- * first acknowledgment that finds it ready to.
+ * first acknowledgment that finds it ready to. So does a socket that is disconnected,
+ * to be connected elsewhere perhaps.
  */
 static __always_inline void follow(struct bpf_sock_ops *context, int is_closing)
 {
@@ -257,7 +264,7 @@ int sock_ops(struct bpf_sock_ops *context)
 		open_stream(context, STARTED_INGRESS);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
-		if (context->args[1] == BPF_TCP_FIN_WAIT1)
+		if (context->args[1] == BPF_TCP_FIN_WAIT1 || context->args[1] == BPF_TCP_CLOSE)
 			follow(context, 1);
 		break;
 	case BPF_SOCK_OPS_RTT_CB:

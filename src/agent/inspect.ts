@@ -115,7 +115,7 @@ function notesOf(declared: Declared, { plan, held, loaded }: Prospect): string[]
   }
   if (wantsAcceleration(loaded.program) && !canAccelerate())
     notes.push(
-      'accelerate: this kernel cannot do it (Linux 5.18 or newer with /sys/kernel/btf/vmlinux); connections go by TCP',
+      'accelerate: this kernel cannot do it (Linux 5.19 or newer with /sys/kernel/btf/vmlinux); connections go by TCP',
     );
   if (declared.trouble !== undefined) notes.push(declared.trouble);
   else if (!plan.inStep) notes.push('the kernel differs from the policy file: see cgfw diff');

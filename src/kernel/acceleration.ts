@@ -22,11 +22,13 @@ const PROBE_READ_KERNEL = 113;
 const NETNS_COOKIE = 122;
 const SKC_TO_TCP_SOCK = 137;
 const SET_RETVAL = 187;
+/** Came with the release in which a socket keeps what it was handed until it is closed. */
+const SKC_TO_MPTCP_SOCK = 196;
 
 let isAble: boolean | undefined;
 
 /**
- * Whether this kernel has what acceleration needs: Linux 5.18 with type information of
+ * Whether this kernel has what acceleration needs: Linux 5.19 with type information of
  * its own (BTF), which says where the fields lie that are looked at. Probed once.
  */
 export function canAccelerate(): boolean {
@@ -39,6 +41,7 @@ export function canAccelerate(): boolean {
     probeHelper('sk_msg', SK_STORAGE_GET) &&
     probeHelper('sk_msg', SKC_TO_TCP_SOCK) &&
     probeHelper('sk_msg', PROBE_READ_KERNEL) &&
+    probeHelper('sk_msg', SKC_TO_MPTCP_SOCK) &&
     probeHelper('cgroup_sockopt', SET_RETVAL));
 }
 
