@@ -5,7 +5,11 @@ import type { AttachMode } from '../policy/policy.js';
 import type { Change } from './changes.js';
 
 /** Why programs are loaded anew. */
-export type LoadReason = 'first start' | 'programs changed' | 'tables must grow';
+export type LoadReason =
+  | 'first start'
+  | 'programs changed'
+  | 'tables must grow'
+  | 'a policy accelerates';
 
 /** Which slot an assignment goes to: beside the switch, or in force at once. */
 export type Slot = 'idle' | 'active';

@@ -65,6 +65,7 @@ function loads(desired: State, loaded: State): Action[] {
 function loadReason(desired: ProgramSet, loaded: ProgramSet | null): LoadReason | null {
   if (loaded === null) return 'first start';
   if (desired.build !== loaded.build) return 'programs changed';
+  if (desired.capacity.acceleration > loaded.capacity.acceleration) return 'a policy accelerates';
   return fits(desired.capacity, loaded.capacity) ? null : 'tables must grow';
 }
 

@@ -50,6 +50,12 @@ async function say(from: PuppetSocket, to: PuppetSocket, text: string): Promise<
 const skip = canAccelerate() ? false : 'needs sk_msg programs, bpf_set_retval and kernel BTF';
 
 t.test('local TCP', { skip }, async (t) => {
+  await sandbox.apply(policy('', '', 'false'));
+  t.equal(await acceleration(), null, 'nobody pays for what nobody asked for');
+  sandbox.write(policy());
+  const { stdout } = await sandbox.cgfw('diff', sandbox.policyFile);
+  t.match(stdout, /^\+ load +programs +a policy accelerates$/m);
+  t.match(stdout, / attach .* policy server: setsockopt sock_ops$/m);
   await sandbox.apply(policy());
   const inner = sandbox.puppet(client);
   const outer = sandbox.puppet(server);
