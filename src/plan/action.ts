@@ -6,10 +6,7 @@ import type { Change } from './changes.js';
 
 /** Why programs are loaded anew. */
 export type LoadReason =
-  | 'first start'
-  | 'programs changed'
-  | 'tables must grow'
-  | 'a policy accelerates';
+  'first start' | 'programs changed' | 'tables must grow' | 'a policy accelerates';
 
 /** Which slot an assignment goes to: beside the switch, or in force at once. */
 export type Slot = 'idle' | 'active';
