@@ -24,12 +24,13 @@ const NARROW = { share: 0.01, ns: 4 };
 export async function pairs(
   mode: Mode,
   measure: (which: 'base' | 'other') => Promise<number>,
+  mostOfFull = MOST,
 ): Promise<Pairs> {
   const base: number[] = [];
   const other: number[] = [];
   const added: number[] = [];
   const ratios: number[] = [];
-  const most = mode === 'quick' ? LEAST : MOST;
+  const most = mode === 'quick' ? LEAST : mostOfFull;
   while (base.length < LEAST || (base.length < most && !isNarrow(base, added))) {
     const order =
       base.length % 2 === 0 ? (['base', 'other'] as const) : (['other', 'base'] as const);
