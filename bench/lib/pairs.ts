@@ -14,12 +14,13 @@ export interface Pairs {
 
 const LEAST = 5;
 const MOST = 15;
-/** Where the middle half of the differences spans less, more pairs change nothing. */
+/** Where the middle half of the differences spans less, by the cost or at all, more pairs change nothing. */
 const NARROW = { share: 0.01, ns: 4 };
 
 /**
- * At least five pairs, and as many more as their spread asks for, each in the
- * other order than the one before. `measure` gives the cost of one run.
+ * At least five pairs, and as many more as their spread asks for (a full pass: up
+ * to `mostOfFull`), each in the other order than the one before. `measure` gives
+ * the cost of one run.
  */
 export async function pairs(
   mode: Mode,
@@ -31,7 +32,7 @@ export async function pairs(
   const added: number[] = [];
   const ratios: number[] = [];
   const most = mode === 'quick' ? LEAST : mostOfFull;
-  while (base.length < LEAST || (base.length < most && !isNarrow(base, added))) {
+  while (base.length < LEAST || (base.length < most && !isNarrow(other, added))) {
     const order =
       base.length % 2 === 0 ? (['base', 'other'] as const) : (['other', 'base'] as const);
     const found = { base: NaN, other: NaN };
@@ -45,8 +46,8 @@ export async function pairs(
 }
 
 /** An even number leaves none of the two orders with one pair more. */
-function isNarrow(base: readonly number[], added: readonly number[]): boolean {
-  if (base.length % 2 === 1) return false;
-  const most = Math.max(NARROW.share * median(base), NARROW.ns);
+function isNarrow(other: readonly number[], added: readonly number[]): boolean {
+  if (other.length % 2 === 1) return false;
+  const most = Math.max(NARROW.share * median(other), NARROW.ns);
   return quantile(added, 0.75) - quantile(added, 0.25) < most;
 }
