@@ -89,12 +89,6 @@ export class Agent {
       this.mark('cgroups');
     });
     this.#interfaces = watchInterfaces(() => this.mark('interfaces'));
-    if (this.#cgroups.unwatched > 0) {
-      log.warn(
-        { unwatched: this.#cgroups.unwatched, fix: 'raise fs.inotify.max_user_watches' },
-        'not every cgroup can be watched; new ones below them wait for the resync',
-      );
-    }
     this.#resync = setInterval(() => this.mark('resync'), options.resyncMs);
   }
 
@@ -109,6 +103,13 @@ export class Agent {
   }
 
   async #begin(): Promise<Done | null> {
+    await this.#cgroups.rescan();
+    if (this.#cgroups.unwatched > 0) {
+      this.#options.log.warn(
+        { unwatched: this.#cgroups.unwatched, fix: 'raise fs.inotify.max_user_watches' },
+        'not every cgroup can be watched; new ones below them wait for the resync',
+      );
+    }
     let first: Done | null = null;
     this.#running = this.#reconcile(['start']).then((outcome) => {
       first = outcome;
@@ -144,7 +145,7 @@ export class Agent {
     const id = ++this.#sequence;
     let causes = marked;
     try {
-      if (causes.includes('resync')) this.#cgroups.rescan();
+      if (causes.includes('resync')) await this.#cgroups.rescan();
       const extent = causes.every((cause) => cause === 'cgroups' || cause === 'interfaces')
         ? 'kernel'
         : 'file and kernel';

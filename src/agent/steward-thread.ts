@@ -34,6 +34,7 @@ export class StewardThread {
           done: null,
           trouble: { message, diagnostics: [] },
           lockout: null,
+          isLight: false,
         });
       };
       const onError = (error: unknown): void => fail(troubleOf(error).message);

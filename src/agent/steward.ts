@@ -4,9 +4,12 @@
 import { CgfwError } from '../base/error.js';
 import type { Diagnostic } from '../base/error.js';
 import type { Attachment, InterfaceAttachment } from '../compile/state.js';
+import { ownedCgroups } from '../compile/owners.js';
+import { listCgroups } from '../kernel/cgroups.js';
 import type { Trial } from '../kernel/trial.js';
 import type { Place } from '../kernel/place.js';
 import type { Action, Plan } from '../plan/action.js';
+import { renderPlan } from '../plan/render.js';
 import type { Policy } from '../policy/policy.js';
 import { PolicyFile } from '../source/policy-file.js';
 import type { Reading } from '../source/policy-file.js';
@@ -49,7 +52,10 @@ export interface InForce {
 
 /** A reconcile that was carried out, as plain data. */
 export interface Done {
+  /** Without the changes of rules, of which there may be thousands. */
   readonly plan: Plan;
+  /** The first lines of the whole plan, for people. */
+  readonly lines: readonly string[];
   readonly held: readonly Held[];
   readonly failures: readonly { readonly action: Action; readonly error: Trouble }[];
   readonly trial: Trial | null;
@@ -66,6 +72,17 @@ export interface Report {
   readonly trouble: Trouble | null;
   /** Whom the file's policy would lock out: it is held back, and the one in force kept up. */
   readonly lockout: Trouble | null;
+  /** So little that the main thread can do it. */
+  readonly isLight: boolean;
+}
+
+/** How much there is to do: for files of so many bytes and so many cgroups, the event loop may wait. */
+const LIGHT_BYTES = 64 << 10;
+const LIGHT_CGROUPS = { all: 1000, selected: 100 };
+
+/** Whether a report is of a change, or of a look that found nothing new. */
+export function kindOf({ isNews, done, trouble }: Report): 'change' | 'look' {
+  return isNews || trouble !== null || done?.plan.inStep === false ? 'change' : 'look';
 }
 
 /** What has to be looked at. */
@@ -75,38 +92,44 @@ export class Steward {
   readonly #place: Place;
   readonly #file: PolicyFile;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #load: 'light' | 'any';
   #policy: Policy | null = null;
   #last: Reading | null = null;
   /** What the last look found in step; null: look at everything. */
   #inStep: { readonly coverage: Coverage; readonly done: Done } | null = null;
 
-  constructor({ place, policyPath, uid, env }: StewardOptions) {
+  /** `light`: takes on only what does not hold up the thread that it is in. */
+  constructor({ place, policyPath, uid, env }: StewardOptions, load: 'light' | 'any') {
+    this.#load = load;
     this.#env = env;
     this.#place = place;
     this.#file = new PolicyFile(policyPath, uid);
   }
 
-  /** Never throws: whatever goes wrong is in the report. A bad file changes nothing. */
-  async work(extent: Extent): Promise<Report> {
+  /**
+   * Never throws: whatever goes wrong is in the report. A bad file changes nothing.
+   * null: it is too much here, and nothing was done.
+   */
+  async work(wanted: Extent): Promise<Report | null> {
+    const extent = this.#last === null ? 'file and kernel' : wanted;
     // Cgroups come and go all the time, and most are none of ours.
     if (
       extent === 'kernel' &&
       this.#inStep !== null &&
       isCovered(this.#place, this.#inStep.coverage)
     ) {
-      return {
-        reading: null,
-        isNews: false,
-        done: this.#inStep.done,
-        trouble: null,
-        lockout: null,
-      };
+      return { ...NOTHING_NEW, done: this.#inStep.done, isLight: this.#load === 'light' };
     }
     this.#inStep = null;
     const before = this.#last;
     let reading: Reading | null = null;
+    let isLight = false;
     try {
+      isLight = extent === 'kernel' || !this.#file.isLargerThan(LIGHT_BYTES);
+      if (!isLight && this.#load === 'light') return null;
       if (extent === 'file and kernel') reading = this.#look();
+      isLight = isLight && this.#policy !== null && areFew(this.#place, this.#policy);
+      if (!isLight && this.#load === 'light' && this.#policy !== null) return null;
       const guards = guardsOf(this.#last?.sets ?? []);
       const { outcome, lockout } = await this.#enforce(guards);
       const coverage = coverageOf(outcome);
@@ -114,9 +137,20 @@ export class Steward {
         const done = doneOf({ ...outcome, plan: outcome.remaining, reverted: false });
         this.#inStep = { coverage, done };
       }
-      return { ...lookedAt(reading, before), done: doneOf(outcome), trouble: null, lockout };
+      return {
+        ...lookedAt(reading, before),
+        done: doneOf(outcome),
+        trouble: null,
+        lockout,
+        isLight,
+      };
     } catch (error) {
-      return { ...lookedAt(reading, before), done: null, trouble: troubleOf(error), lockout: null };
+      return {
+        ...NOTHING_NEW,
+        ...lookedAt(reading, before),
+        trouble: troubleOf(error),
+        isLight: this.#load === 'light',
+      };
     }
   }
 
@@ -142,6 +176,14 @@ export class Steward {
   }
 }
 
+function areFew({ cgroupRoot }: Place, { policies }: Policy): boolean {
+  const all = listCgroups(cgroupRoot);
+  const { length } = all.length > LIGHT_CGROUPS.all ? all : ownedCgroups(policies, all);
+  return length <= LIGHT_CGROUPS.selected;
+}
+
+const NOTHING_NEW = { reading: null, isNews: false, done: null, trouble: null, lockout: null };
+
 function lookedAt(
   reading: Reading | null,
   before: Reading | null,
@@ -153,7 +195,8 @@ function lookedAt(
 
 function doneOf({ plan, program, held, failures, trial, reverted, state }: Outcome): Done {
   return {
-    plan,
+    plan: { ...plan, actions: plan.actions.map(withoutChanges) },
+    lines: firstLines(plan),
     held,
     failures: failures.map(({ action, error }) => ({ action, error: troubleOf(error) })),
     trial,
@@ -169,6 +212,21 @@ function doneOf({ plan, program, held, failures, trial, reverted, state }: Outco
       interfaces: state.interfaces,
     },
   };
+}
+
+function withoutChanges(action: Action): Action {
+  return action.op === 'fill' ? { ...action, changes: [] } : action;
+}
+
+/** Lines of a plan that are told; of a longer one, how many more there are. */
+const TOLD_LINES = 20;
+
+function firstLines(plan: Plan): string[] {
+  const lines = renderPlan(plan, (_, line) => line.replace(/ {2,}/g, ' '))
+    .split('\n')
+    .filter(Boolean);
+  const more = lines.length - TOLD_LINES;
+  return more <= 0 ? lines : [...lines.slice(0, TOLD_LINES), `and ${String(more)} more`];
 }
 
 export function troubleOf(error: unknown): Trouble {

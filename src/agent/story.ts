@@ -3,7 +3,7 @@
 import type { Diagnostic } from '../base/error.js';
 import { secondsLeft } from './trial.js';
 import type { Logger } from '../report/log.js';
-import { renderPlan, renderSummary } from '../plan/render.js';
+import { renderSummary } from '../plan/render.js';
 import { isInterfaceAction } from '../plan/action.js';
 import type { Plan } from '../plan/action.js';
 import { renderDiagnostic } from '../policy/render.js';
@@ -16,9 +16,6 @@ import type { Done, InForce, Trouble } from './steward.js';
 
 /** After these, a difference is no surprise. */
 const EXPLAINED: ReadonlySet<Cause> = new Set(['start', 'file', 'trial', 'retry']);
-
-/** Actions named in one log line; a longer plan is cut. */
-const NAMED_ACTIONS = 20;
 
 export interface Story {
   readonly id: number;
@@ -92,7 +89,7 @@ export class Storyteller {
     const isDrift = !causes.some((cause) => EXPLAINED.has(cause)) && this.#hasDrifted(plan);
     this.#remember(state);
     if (!hasEffect(outcome)) return;
-    const detail = { ...fields, causes, changes: renderSummary(plan), actions: actionLines(plan) };
+    const detail = { ...fields, causes, changes: renderSummary(plan), actions: outcome.lines };
     const isSwitch = plan.actions.some((action) => action.op === 'switch');
     if (isDrift) this.#log.warn(detail, 'the kernel had drifted; repaired');
     else if (isSwitch)
@@ -205,14 +202,6 @@ export class Storyteller {
 function hasEffect({ plan, failures }: Done): boolean {
   const failed = new Set(failures.map(({ action }) => action.target));
   return plan.actions.some(({ target }) => !failed.has(target));
-}
-
-function actionLines(plan: Plan): string[] {
-  const lines = renderPlan(plan, (_, line) => line.replace(/ {2,}/g, ' '))
-    .split('\n')
-    .filter(Boolean);
-  const more = lines.length - NAMED_ACTIONS;
-  return more <= 0 ? lines : [...lines.slice(0, NAMED_ACTIONS), `and ${String(more)} more`];
 }
 
 /** What is enforced now, and for which policies there is no cgroup or interface yet. */

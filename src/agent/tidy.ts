@@ -25,9 +25,9 @@ export class Tidy {
     this.#collect = runInNewContext('gc') as () => void;
   }
 
-  /** Work was done: tidy up when it stays quiet, and there is something to collect. */
-  soon(): void {
-    if (heldBytes() < this.#restBytes + WORTHWHILE_BYTES) return;
+  /** Tidies up when it stays quiet; after a mere look only where that has left much behind. */
+  after(work: 'change' | 'look'): void {
+    if (work === 'look' && heldBytes() < this.#restBytes + WORTHWHILE_BYTES) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#collect();

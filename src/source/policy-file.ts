@@ -9,6 +9,7 @@ import { MAX_BYTES } from '../policy/decode.js';
 import { readTree } from '../policy/load.js';
 import { parseNetset } from '../policy/netset.js';
 import { parseDocument } from '../policy/parse.js';
+import type { ParseResult } from '../policy/parse.js';
 import type { Policy } from '../policy/policy.js';
 import { setFilesOf, setSourcesOf } from '../policy/sets.js';
 import type { SetFile, SetSource } from '../policy/sets.js';
@@ -31,6 +32,7 @@ export class PolicyFile {
   readonly path: string;
   readonly #uid: number;
   readonly #sets = new Map<string, { readonly signature: string; readonly file: SetFile }>();
+  #parsed: { readonly bytes: Uint8Array; readonly result: ParseResult } | undefined;
   #last: { readonly key: string; readonly reading: Reading } | undefined;
 
   constructor(path: string, uid: number) {
@@ -42,7 +44,7 @@ export class PolicyFile {
   read(): Reading {
     const found = readSafely(this.path, MAX_BYTES, this.#uid);
     if (found.kind === 'failed') return this.#unreadable(found);
-    const { tree, diagnostics } = parseDocument(found.bytes, this.path);
+    const { tree, diagnostics } = this.#parse(found.bytes);
     if (tree === undefined) return { diagnostics, files: [this.path], sets: [] };
     const mentions = setFilesOf(tree);
     const files = new Map(mentions.map(({ path }) => [path, this.#readSet(this.#absolute(path))]));
@@ -55,6 +57,25 @@ export class PolicyFile {
     };
     this.#last = { key, reading };
     return reading;
+  }
+
+  /** Whether policy and set files hold more than so many bytes together; reads no set file. */
+  isLargerThan(bytes: number): boolean {
+    const found = readSafely(this.path, MAX_BYTES, this.#uid);
+    if (found.kind === 'failed') return false;
+    if (found.bytes.length > bytes) return true;
+    const { tree } = this.#parse(found.bytes);
+    const sets = tree === undefined ? [] : setFilesOf(tree);
+    const sizes = sets.map(({ path }) => sizeOf(this.#absolute(path)));
+    return sizes.reduce((sum, size) => sum + size, found.bytes.length) > bytes;
+  }
+
+  #parse(bytes: Uint8Array): ParseResult {
+    if (this.#parsed !== undefined && Buffer.compare(this.#parsed.bytes, bytes) === 0)
+      return this.#parsed.result;
+    const result = parseDocument(bytes, this.path);
+    this.#parsed = { bytes, result };
+    return result;
   }
 
   #absolute(path: string): string {
@@ -100,6 +121,10 @@ export class PolicyFile {
     const previous = known?.kind === 'read' ? known.netset : undefined;
     return { kind: 'read', sha256, netset: parseNetset(found.bytes, path, previous) };
   }
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** Changes whenever the file's content may have changed; null when there is none. */
