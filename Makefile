@@ -59,13 +59,15 @@ dist/.built: $(SOURCES) tsconfig.json node_modules/typescript/package.json
 # Node.js itself. pino stays outside, because it looks for files of its own.
 dist/cgfw/.built: dist/.built node_modules/esbuild/package.json
 	@echo "  bundle dist/cgfw"
-	@rm -rf $(@D)
+	@rm -rf $(@D).new
 	@node_modules/.bin/esbuild dist/src/cli/bin.js dist/src/agent/steward-worker.js \
 		--bundle --splitting --format=esm --platform=node --target=node20.19 \
 		--external:pino --external:pino-pretty --log-level=warning \
 		--banner:js='const require = process.getBuiltinModule("node:module").createRequire(import.meta.url);' \
-		--outdir=$(@D) --entry-names=[name] --chunk-names=[name]-[hash]
-	@touch $@
+		--outdir=$(@D).new --entry-names=[name] --chunk-names=[name]-[hash]
+	@touch $(@D).new/.built
+	@rm -rf $(@D)
+	@mv $(@D).new $(@D)
 
 clean:
 	rm -rf build dist native/build

@@ -48,11 +48,16 @@ export class RunningAgent {
   }
 
   /** Starts the agent and waits until a generation after `generation` is in force. */
-  static async start(ground: Ground, file: string, generation = 0): Promise<RunningAgent> {
+  static async start(
+    ground: Ground,
+    file: string,
+    generation = 0,
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<RunningAgent> {
     const cgroup = ground.directory(ground.cgroup('agent'));
     const child = start(
       [process.execPath, MAIN, 'run', file, '--log-level', 'warn'],
-      { cgroup, env: ground.env },
+      { cgroup, env: { ...ground.env, ...env } },
       ['ignore', 'ignore', 'inherit'],
     );
     await until(

@@ -15,11 +15,13 @@ export function residentMb(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? NaN) / 1024;
 }
 
-/** CPU time that a process has used, in ms. */
+/** CPU time that the threads of a process have used, in ms; exact, where /proc/PID/stat counts ticks of 10. */
 export function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
+  const folder = `/proc/${String(pid)}/task`;
+  const used = readdirSync(folder).map((thread) =>
+    Number(readFileSync(join(folder, thread, 'schedstat'), 'utf8').split(' ')[0]),
+  );
+  return used.reduce((sum, ns) => sum + ns, 0) / 1e6;
 }
 
 export interface MapMemory {

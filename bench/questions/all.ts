@@ -6,6 +6,7 @@ import { change } from './change.js';
 import { decision } from './decision.js';
 import { events } from './events.js';
 import { load } from './load.js';
+import { pauses } from './pauses.js';
 import { reload } from './reload.js';
 import { scale } from './scale.js';
 import { trafficQuestion } from './traffic.js';
@@ -21,6 +22,7 @@ export const QUESTIONS: readonly Question[] = [
   change,
   reload,
   scale,
+  pauses,
   events,
   verbs,
 ];

@@ -238,6 +238,15 @@ export const BUDGETS: readonly Budget[] = [
     150,
     'MB',
   ),
+  ...['small policy', '1 M prefixes', '10 k rules', '2,000 cgroups', '200 policies'].map(
+    (variant): Budget => ({
+      what: `longest pause of the agent's main thread, ${variant}`,
+      limit: 50,
+      unit: 'ms',
+      bound: 'most',
+      measured: (figures) => figures.worst('pauses', variant, /./),
+    }),
+  ),
   time('2,000 cgroups attached', 'scale', '2,000 cgroups', 'apply, nothing loaded', 3000),
   accelerated('64 B ping-pong', 1.2),
   accelerated('64 B ping-pong, one CPU', 1.2),

@@ -2,12 +2,13 @@
 
 import type { RawEvent } from '../abi/event.js';
 import { CgfwError } from '../base/error.js';
+import { decodeBlob } from '../compile/blob.js';
 import type { Names } from '../compile/program.js';
 import { listCgroups } from '../kernel/cgroups.js';
 import { listInterfaces } from '../kernel/native.js';
 import type { Place } from '../kernel/place.js';
 import { openCurrentSet } from '../kernel/set.js';
-import { readSlot } from '../kernel/slot.js';
+import { readBlob } from '../kernel/slot.js';
 import { describeEvent } from '../report/verdict.js';
 import type { VerdictEvent } from '../report/verdict.js';
 
@@ -17,6 +18,8 @@ const REMEMBERED = 4;
 /** Reads names from the kernel when an event of an unknown generation comes along. */
 export class EventNaming {
   readonly #place: Place;
+  /** By generation, as they lie in the kernel, and decoded: most are never asked for. */
+  readonly #blobs = new Map<number, Uint8Array | null>();
   readonly #names = new Map<number, Names | null>();
   #cgroups = new Map<number, string>();
   readonly #clockOriginMs = Date.now() - Number(process.hrtime.bigint() / 1000n) / 1000;
@@ -42,28 +45,32 @@ export class EventNaming {
     if (set === null) return;
     const { generation } = set;
     set.close();
-    if (generation !== 0) this.#namesOf(generation);
+    if (generation !== 0) this.#blobOf(generation);
   }
 
   #namesOf(generation: number): Names | null {
     const known = this.#names.get(generation);
     if (known !== undefined) return known;
-    const names = this.#readNames(generation);
+    const names = believed(() => decodeBlob(this.#blobOf(generation) ?? new Uint8Array()).names);
     this.#names.set(generation, names);
-    for (const old of this.#names.keys()) {
-      if (this.#names.size > REMEMBERED && old < generation) this.#names.delete(old);
-    }
+    forgetBefore(generation, this.#names);
     return names;
   }
 
-  #readNames(generation: number): Names | null {
+  #blobOf(generation: number): Uint8Array | null {
+    const known = this.#blobs.get(generation);
+    if (known !== undefined) return known;
+    const blob = this.#readBlob(generation);
+    this.#blobs.set(generation, blob);
+    forgetBefore(generation, this.#blobs);
+    return blob;
+  }
+
+  #readBlob(generation: number): Uint8Array | null {
     const set = openCurrentSet(this.#place.pinRoot);
     if (set === null) return null;
     try {
-      return readSlot(set.maps, set.capacity, generation, 'names-only').names;
-    } catch (error) {
-      if (error instanceof CgfwError && error.code === 'abi') return null;
-      throw error;
+      return believed(() => readBlob(set.maps, set.capacity, generation));
     } finally {
       set.close();
     }
@@ -91,4 +98,19 @@ export class EventNaming {
   #readInterfaces(): void {
     for (const { ifindex, name } of listInterfaces()) this.#interfaces.set(ifindex, name);
   }
+}
+
+/** null: overwritten, or damaged. */
+function believed<Found>(find: () => Found): Found | null {
+  try {
+    return find();
+  } catch (error) {
+    if (error instanceof CgfwError && error.code === 'abi') return null;
+    throw error;
+  }
+}
+
+function forgetBefore(generation: number, remembered: Map<number, unknown>): void {
+  for (const old of remembered.keys())
+    if (remembered.size > REMEMBERED && old < generation) remembered.delete(old);
 }

@@ -52,7 +52,7 @@ export interface InForce {
 
 /** A reconcile that was carried out, as plain data. */
 export interface Done {
-  /** Without the changes of rules, of which there may be thousands. */
+  /** Without changes of rules and without hooks: nobody tells them, and there may be thousands. */
   readonly plan: Plan;
   /** The first lines of the whole plan, for people. */
   readonly lines: readonly string[];
@@ -195,7 +195,7 @@ function lookedAt(
 
 function doneOf({ plan, program, held, failures, trial, reverted, state }: Outcome): Done {
   return {
-    plan: { ...plan, actions: plan.actions.map(withoutChanges) },
+    plan: { ...plan, actions: plan.actions.map(bare) },
     lines: firstLines(plan),
     held,
     failures: failures.map(({ action, error }) => ({ action, error: troubleOf(error) })),
@@ -208,14 +208,18 @@ function doneOf({ plan, program, held, failures, trial, reverted, state }: Outco
       policies: [...(program?.names.policies ?? []), ...(program?.names.interfaces ?? [])].map(
         ({ name }) => name,
       ),
-      attachments: state.attachments,
+      attachments: state.attachments.map((attachment) => ({ ...attachment, ...NO_HOOKS })),
       interfaces: state.interfaces,
     },
   };
 }
 
-function withoutChanges(action: Action): Action {
-  return action.op === 'fill' ? { ...action, changes: [] } : action;
+const NO_HOOKS = { hooks: [], outdated: [] };
+
+/** Of thousands of actions, what the way between threads is worth. */
+function bare(action: Action): Action {
+  if (action.op === 'fill') return { ...action, changes: [] };
+  return 'hooks' in action ? { ...action, hooks: [] } : action;
 }
 
 /** Lines of a plan that are told; of a longer one, how many more there are. */

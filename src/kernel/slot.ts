@@ -47,17 +47,8 @@ export function readSlot(
   depth: 'whole' | 'names-only' = 'whole',
 ): Program {
   const slot = generation & 1;
-  const offset = slotOffset('text', slot, capacity);
-  const header = wordsOf(maps.text.read(offset, TEXT_HEADER));
-  const [magic, written, blobLength, ...rest] = header;
-  const lengths = rest.slice(0, TABLES.length);
-  if (magic !== MAGIC || written !== generation || blobLength === undefined) {
-    throw new CgfwError(`the loaded tables carry no text of generation ${String(generation)}`, {
-      code: 'abi',
-      fix: 'load the policy again: cgfw down, then cgfw apply',
-    });
-  }
-  const { text, names } = decodeBlob(maps.text.read(offset + TEXT_HEADER, blobLength));
+  const { blob, lengths, checksum } = openText(maps, capacity, generation);
+  const { text, names } = decodeBlob(blob);
   const read = (table: (typeof TABLES)[number], width: number): Uint8Array => {
     const length = depth === 'whole' ? (lengths[TABLES.indexOf(table)] ?? 0) : 0;
     return maps[table].read(slotOffset(table, slot, capacity), length * width);
@@ -71,13 +62,38 @@ export function readSlot(
     rules: wordsOf(read('rules', 4)),
     policies: wordsOf(read('policies', 4)),
   };
-  if (depth === 'whole' && checksumOf(tables) !== rest[TABLES.length]) {
+  if (depth === 'whole' && checksumOf(tables) !== checksum) {
     throw new CgfwError('the loaded tables are not as they were written', {
       code: 'abi',
       fix: 'load the policy again: cgfw apply',
     });
   }
   return { text, names, tables };
+}
+
+/**
+ * Text and names of a generation as they lie there, for decodeBlob: for whoever may
+ * need them later, when they are overwritten. Throws `abi` as readSlot does.
+ */
+export function readBlob(maps: TableMaps, capacity: Capacity, generation: number): Uint8Array {
+  return openText(maps, capacity, generation).blob;
+}
+
+function openText(maps: TableMaps, capacity: Capacity, generation: number) {
+  const offset = slotOffset('text', generation & 1, capacity);
+  const header = wordsOf(maps.text.read(offset, TEXT_HEADER));
+  const [magic, written, blobLength, ...rest] = header;
+  if (magic !== MAGIC || written !== generation || blobLength === undefined) {
+    throw new CgfwError(`the loaded tables carry no text of generation ${String(generation)}`, {
+      code: 'abi',
+      fix: 'load the policy again: cgfw down, then cgfw apply',
+    });
+  }
+  return {
+    blob: maps.text.read(offset + TEXT_HEADER, blobLength),
+    lengths: rest.slice(0, TABLES.length),
+    checksum: rest[TABLES.length],
+  };
 }
 
 /**
