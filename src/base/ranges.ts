@@ -102,18 +102,30 @@ export interface PrefixCover {
 export function toPrefixes(ranges: AddressRanges, limit = Infinity): PrefixCover {
   const cover = { count: 0, prefixes: [] as string[] };
   for (let i = 0; i < ranges.v4.length; i += 2)
-    coverRange(4, ranges.v4.subarray(i, i + 2), cover, limit);
+    coverRange4(ranges.v4[i] ?? 0, ranges.v4[i + 1] ?? 0, cover, limit);
   for (let i = 0; i < ranges.v6.length; i += 8)
-    coverRange(6, ranges.v6.subarray(i, i + 8), cover, limit);
+    coverRange6(ranges.v6.subarray(i, i + 8), cover, limit);
   return cover;
 }
 
-function coverRange(
-  family: Family,
-  range: Uint32Array,
-  cover: { count: number; prefixes: string[] },
-  limit: number,
-): void {
+interface Cover {
+  count: number;
+  readonly prefixes: string[];
+}
+
+/** In plain numbers: every plan counts lists of a million. */
+function coverRange4(first: number, last: number, cover: Cover, limit: number): void {
+  for (let at = first; at <= last;) {
+    const aligned = at === 0 ? 32 : 31 - Math.clz32(at & -at);
+    const rest = last - at + 1;
+    const fitting = rest === 2 ** 32 ? 32 : 31 - Math.clz32(rest);
+    const host = Math.min(aligned, fitting);
+    if (cover.count++ < limit) cover.prefixes.push(prefixText(4, Uint32Array.of(at), 32 - host));
+    at += 2 ** host;
+  }
+}
+
+function coverRange6(range: Uint32Array, cover: Cover, limit: number): void {
   const size = range.length / 2;
   const width = 32 * size;
   const at = range.slice(0, size);
@@ -121,7 +133,7 @@ function coverRange(
   for (;;) {
     let host = 0;
     while (host < width && blockFits(at, last, host + 1)) host++;
-    if (cover.count++ < limit) cover.prefixes.push(prefixText(family, at, width - host));
+    if (cover.count++ < limit) cover.prefixes.push(prefixText(6, at, width - host));
     blockEnd(at, host);
     if (at.every((word, i) => word === last[i])) return;
     increment(at);
