@@ -89,7 +89,8 @@ struct control {
 	__u32 event_rate;	/* events a second, rule and CPU; 0 = no limit */
 	__u64 asleep;		/* 1: the reader of events waits to be woken; a sender clears it */
 	__u64 vacated;		/* nobody reads the idle slot since this generation came into force */
-	__u8 pad[16];
+	__u64 assigned;		/* counts assignments in force at once, without a switch */
+	__u8 pad[8];
 	__u64 ring_half;	/* bytes in the ring at which a reader is woken */
 	__u64 netns;		/* inode of the network namespace of our interfaces, 0 = none */
 };
@@ -279,6 +280,7 @@ struct stream {
 	struct end_key own;
 	struct end_key peer;	/* the other end's key */
 	__u64 generation;	/* the one in which it was judged */
+	__u64 assigned;		/* and after how many assignments without a switch */
 	__u64 peer_socket;	/* address of the other end's struct sock */
 	__u64 waiting;		/* bytes in the other end's queue at the last look */
 	__u32 sent;		/* sequence numbers when it was established */
@@ -293,7 +295,7 @@ struct stream {
 	__u32 counter[JUDGES];	/* of the rules that allow it */
 	__u32 pad;
 };
-_Static_assert(sizeof(struct stream) == 256, "stream");
+_Static_assert(sizeof(struct stream) == 264, "stream");
 
 /* What became of local TCP connections between cgroups that accelerate, for each CPU. */
 enum acceleration {

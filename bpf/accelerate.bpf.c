@@ -305,6 +305,7 @@ static __always_inline int check_message(struct bpf_sock *sk, struct stream *str
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	const struct end *other;
 	struct view view;
+	__u64 assigned;
 	int reason;
 
 	if (!own)
@@ -320,11 +321,14 @@ static __always_inline int check_message(struct bpf_sock *sk, struct stream *str
 		return PASSED_WITH_PEER;
 	if (!read_generation(&view))
 		return PASSED_OFF;
-	if (stream->generation != view.generation) {
+	/* Before the owners are asked: one that changes meanwhile is asked again. */
+	assigned = *(volatile const __u64 *)&view.head->assigned;
+	if (stream->generation != view.generation || stream->assigned != assigned) {
 		reason = judge_stream(stream, other, &view);
 		if (reason)
 			return reason;
 		stream->generation = view.generation;
+		stream->assigned = assigned;
 		stream->peer_socket = other->socket;
 	}
 	return check_queue(stream, size);

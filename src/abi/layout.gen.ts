@@ -8,7 +8,8 @@ export const control = {
   event_rate: 12,
   asleep: 16,
   vacated: 24,
-  pad: 32,
+  assigned: 32,
+  pad: 40,
   ring_half: 48,
   netns: 56,
 } as const;

@@ -196,6 +196,12 @@ function assign(set: LoadedSet, action: Of<'assign'>): void {
     // A cgroup whose attachment failed, or that is gone, has no storage to write.
     if (!isErrno(error, 'ENOENT')) throw error;
   }
+  if (action.slot === 'active') countAssignment(set);
+}
+
+/** Accelerated connections were judged without it: they are judged again. */
+function countAssignment({ maps: { control } }: LoadedSet): void {
+  control.storeWord(controlAt.assigned, control.loadWord(controlAt.assigned) + 1n);
 }
 
 function update(place: Place, set: LoadedSet, id: number, hook: Hook): void {

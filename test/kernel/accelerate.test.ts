@@ -153,6 +153,23 @@ t.test('local TCP', { skip }, async (t) => {
     await far.do('close');
   });
 
+  t.test('obeys a policy that comes upon it without a new generation', async (t) => {
+    const late = `  - name: late\n    cgroups: [${server}/late]\n    accelerate: true\n    ingress: {default: drop}\n`;
+    await sandbox.apply(policy().replace('policies:\n', `policies:\n${late}`));
+    const deep = sandbox.puppet(sandbox.cgroup('server/late'));
+    const { near, far } = await connect(inner, deep);
+    t.equal(await say(near, far, 'before'), 'before');
+    const { generation } = await sandbox.json('status', sandbox.policyFile);
+    t.equal((await sandbox.cgfw('apply', sandbox.policyFile)).code, 0);
+    t.equal((await sandbox.json('status', sandbox.policyFile))['generation'], generation);
+    await near.do('sendall', { bytes: 'denied' });
+    t.equal(await far.try('recv', 10), 'TIMEOUT', 'nothing arrives');
+    await near.do('close');
+    await far.do('close');
+    await sandbox.apply(policy());
+    await deep.close();
+  });
+
   t.test('stays redirected over a change that still allows it', async (t) => {
     const { near, far } = await connect(inner, outer);
     t.equal(await say(near, far, 'before'), 'before');
