@@ -316,7 +316,8 @@ enum acceleration {
 	PASSED_OPTION = 13,	/* MSG_ZEROCOPY, an upper layer protocol, or MPTCP */
 	PASSED_SMALL = 14,	/* a stream of small messages, which TCP carries quicker */
 	PASSED_WITH_PEER = 15,	/* the other direction went back */
-	ACCELERATION_MAX = 16,
+	PASSED_INTERFACE = 16,	/* a policy judges the frames of the loopback interface */
+	ACCELERATION_MAX = 17,
 };
 
 struct event {

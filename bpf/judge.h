@@ -8,9 +8,12 @@
 #define CGFW_JUDGE_H
 
 #include "accelerate.h"
+#include "interface.h"
 #include "view.h"
 
 #define V4_MAPPED 0xffff
+/* Number of the loopback interface, in each network namespace: all local TCP goes by it. */
+#define LOOPBACK 1
 
 /* One question, and what has been found so far. */
 struct judgement {
@@ -126,6 +129,9 @@ static __always_inline int judge_stream(struct stream *stream, const struct end 
 		return PASSED_OFF;
 	if (!is_current(view))
 		return PASSED_OUTDATED;
+	/* Its rules are about frames, which redirected bytes are not. */
+	if (interface_owner(view->slot, LOOPBACK))
+		return PASSED_INTERFACE;
 	judgement.slot = view->slot;
 	judgement.point = POINT_TCP + (began_here ? stream->peer.local_port :
 						    stream->peer.remote_port);

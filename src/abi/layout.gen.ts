@@ -212,5 +212,6 @@ export const acceleration = {
   PASSED_OPTION: 13,
   PASSED_SMALL: 14,
   PASSED_WITH_PEER: 15,
-  ACCELERATION_MAX: 16,
+  PASSED_INTERFACE: 16,
+  ACCELERATION_MAX: 17,
 } as const;

@@ -77,6 +77,7 @@ const REASONS = {
   option: at.PASSED_OPTION,
   small: at.PASSED_SMALL,
   withPeer: at.PASSED_WITH_PEER,
+  interface: at.PASSED_INTERFACE,
 } as const;
 
 /** Reads the counts, and counts the pairs of sockets that are in the table. */

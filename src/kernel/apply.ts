@@ -93,6 +93,7 @@ async function runAction(
 ): Promise<void> {
   if (isInterfaceAction(action)) {
     runInterfaceAction(place, loadedSet(set), action);
+    if (action.op === 'assign' && action.slot === 'active') countAssignment(loadedSet(set));
     return;
   }
   switch (action.op) {
