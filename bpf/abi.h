@@ -270,8 +270,8 @@ enum stream_state {
 	STREAM_NONE = 0,	/* not established, or a listener */
 	STREAM_OPEN = 1,	/* in the table, nothing sent yet */
 	STREAM_REDIRECTED = 2,
-	STREAM_PASSED = 3,	/* goes by TCP, for good */
-	STREAM_EXCLUDED = 4,	/* has an option that redirected bytes cannot serve */
+	STREAM_PASSED = 3,	/* still in the table; goes by TCP, for good */
+	STREAM_EXCLUDED = 4,	/* not in the table, and must not come into it (again) */
 };
 
 /* Socket storage of what may be accelerated; an accepted socket gets a copy of its listener's. */

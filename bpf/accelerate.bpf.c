@@ -113,6 +113,13 @@ static __always_inline void pass_on(struct stream *stream, __u32 reason)
 	mark_passed(stream);
 }
 
+/* It is not in the table, and stays with TCP. */
+static __always_inline void exclude(struct stream *stream, __u32 reason)
+{
+	pass_on(stream, reason);
+	stream->state = STREAM_EXCLUDED;
+}
+
 /* The policy of a socket's own cgroup, or of the nearest above it, accelerates. */
 static __always_inline int is_wanted(const struct path *path)
 {
@@ -182,7 +189,7 @@ static __always_inline void open_stream(struct bpf_sock_ops *context, __u32 star
 		return;
 	reason = refusal(context, stream, tcp);
 	if (reason)
-		return pass_on(stream, reason);
+		return exclude(stream, reason);
 	stream->starter = starter;
 	stream->sent = context->snd_nxt;
 	stream->received = context->rcv_nxt;
@@ -192,10 +199,12 @@ static __always_inline void open_stream(struct bpf_sock_ops *context, __u32 star
 	end.received = stream->received;
 	/* Before the other end may find it: what has this key already is somebody else's. */
 	reason = enter_table(context, stream);
-	if (!reason && bpf_map_update_elem(&ends, &stream->own, &end, BPF_ANY))
+	if (!reason && bpf_map_update_elem(&ends, &stream->own, &end, BPF_ANY)) {
+		bpf_map_delete_elem(&sockets, &stream->own);
 		reason = PASSED_FULL;
+	}
 	if (reason)
-		return pass_on(stream, reason);
+		return exclude(stream, reason);
 	stream->state = STREAM_OPEN;
 	bpf_sock_ops_cb_flags_set(context, context->bpf_sock_ops_cb_flags | CALLBACKS);
 }
@@ -215,8 +224,29 @@ static __always_inline void leave(struct stream *stream, struct bpf_sock *sk)
 		return;
 	if (*(volatile const __u64 *)&other->has_sent && (!other->is_passed || other->is_shared))
 		return;
-	if (is_queue_empty((__u64)tcp))
-		bpf_map_delete_elem(&sockets, &stream->own);
+	if (!is_queue_empty((__u64)tcp))
+		return;
+	bpf_map_delete_elem(&sockets, &stream->own);
+	stream->state = STREAM_EXCLUDED;
+}
+
+/*
+ * A socket that was disconnected, and connects elsewhere or listens: what it was handed
+ * before and has not read is not for that, and goes as what TCP has in its queue. It
+ * stays with TCP, as a task that still waits in it may hold on to the old queue.
+ */
+static __always_inline void begin_anew(struct bpf_sock_ops *context)
+{
+	struct bpf_sock *sk = context->sk;
+	struct stream *stream;
+
+	if (!sk)
+		return;
+	stream = bpf_sk_storage_get(&streams, sk, NULL, 0);
+	if (!stream || stream->state == STREAM_NONE || stream->state == STREAM_EXCLUDED)
+		return;
+	bpf_map_delete_elem(&sockets, &stream->own);
+	stream->state = STREAM_EXCLUDED;
 }
 
 /*
@@ -248,7 +278,11 @@ int sock_ops(struct bpf_sock_ops *context)
 	struct end_key key;
 
 	switch (context->op) {
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		begin_anew(context);
+		break;
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		begin_anew(context);
 		fill_key(&key, context);
 		announce(&key);
 		break;

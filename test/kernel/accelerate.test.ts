@@ -170,6 +170,21 @@ t.test('local TCP', { skip }, async (t) => {
     await deep.close();
   });
 
+  t.test('hands nothing to what a socket is connected to next', async (t) => {
+    const { near, far } = await connect(inner, outer);
+    await far.do('sendall', { bytes: 'for nobody else' });
+    await near.do('disconnect');
+    const listener = await outer.socket('AF_INET');
+    await listener.do('bind', ['127.0.0.1', 0]);
+    await listener.do('listen', 16);
+    await near.do('connect', ['127.0.0.1', await listener.port()]);
+    const next = await listener.accept();
+    t.equal(await near.try('recv', 100), 'TIMEOUT', 'what was not read is gone');
+    t.equal(await say(near, next, 'hello'), 'hello');
+    t.equal(await say(next, near, 'and back'), 'and back');
+    for (const socket of [near, far, next, listener]) await socket.do('close');
+  });
+
   t.test('stays redirected over a change that still allows it', async (t) => {
     const { near, far } = await connect(inner, outer);
     t.equal(await say(near, far, 'before'), 'before');

@@ -1,6 +1,7 @@
 # A process in a cgroup that does with sockets what it is told on stdin, one JSON
 # command a line, and answers each with one JSON line: {"value": ...} or
 # {"error": "EPERM"}. Bytes travel as latin-1 text.
+import ctypes
 import errno
 import json
 import os
@@ -42,6 +43,13 @@ def given(value):
 
 def constant(name):
     return getattr(socket, name) if isinstance(name, str) else name
+
+
+def disconnect(sock):
+    """What Python's connect() cannot: AF_UNSPEC undoes a connection."""
+    nowhere = socket.AF_UNSPEC.to_bytes(16, sys.byteorder)
+    if ctypes.CDLL(None, use_errno=True).connect(sock.fileno(), nowhere, 16):
+        raise OSError(ctypes.get_errno(), "connect")
 
 
 def burst(sock, count, size, address):
@@ -159,6 +167,8 @@ def run(command):
     if op == "close":
         del sockets[command["socket"]]
         return sock.close()
+    if op == "disconnect":
+        return disconnect(sock)
     if op == "readable":
         return bool(select.select([sock], [], [], command["args"][0])[0])
     if op == "writable":
