@@ -38,7 +38,8 @@ export type Cause =
 const RETRY_MS = 2000;
 /**
  * A cgroup that was removed lets go of its links a little later, or when its last
- * socket closes, and nobody is told: looked for after this long, then ever later.
+ * socket closes, and nobody is told; it may do so between two looks of one
+ * reconcile. Looked for after this long, then ever later.
  */
 const FIRST_LINGER_MS = 50;
 const LAST_LINGER_MS = 3_000;
@@ -185,7 +186,7 @@ export class Agent {
     if (outcome.failures.length > 0) this.#retryLater();
     if (outcome.trial !== null) this.#awaitTrial();
     clearTimeout(this.#linger);
-    if (outcome.state.attachments.some(isLingering)) this.#lookForTheEnd();
+    if (outcome.isUnfinished || outcome.state.attachments.some(isLingering)) this.#lookForTheEnd();
     else this.#lingerMs = FIRST_LINGER_MS;
   }
 

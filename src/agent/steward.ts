@@ -61,6 +61,8 @@ export interface Done {
   readonly trial: Trial | null;
   readonly reverted: boolean;
   readonly state: InForce;
+  /** Something is left to do: it changed while we worked, and nothing will tell of it again. */
+  readonly isUnfinished: boolean;
 }
 
 export interface Report {
@@ -193,7 +195,8 @@ function lookedAt(
   return { reading: { diagnostics, files }, isNews: reading !== before };
 }
 
-function doneOf({ plan, program, held, failures, trial, reverted, state }: Outcome): Done {
+function doneOf(outcome: Outcome): Done {
+  const { plan, program, held, failures, trial, reverted, state, remaining } = outcome;
   return {
     plan: { ...plan, actions: plan.actions.map(bare) },
     lines: firstLines(plan),
@@ -201,6 +204,7 @@ function doneOf({ plan, program, held, failures, trial, reverted, state }: Outco
     failures: failures.map(({ action, error }) => ({ action, error: troubleOf(error) })),
     trial,
     reverted,
+    isUnfinished: !remaining.inStep && failures.length === 0,
     state: {
       generation: state.generation,
       isLoaded: state.programs !== null,

@@ -39,9 +39,11 @@ export class Sandbox {
   readonly place: Place;
   readonly #puppets: Puppet[] = [];
 
-  constructor() {
+  /** `more` goes into the environment of every command. */
+  constructor(more: NodeJS.ProcessEnv = {}) {
     this.env = {
       ...process.env,
+      ...more,
       CGFW_PINS: `/sys/fs/bpf/${this.name}`,
       CGFW_RUN: join(this.folder, 'run'),
     };
