@@ -26,20 +26,25 @@ static __always_inline __u32 rule_of(const struct view *view, const struct packe
 }
 
 /*
- * A denied packet passes all the same when it answers what the other direction
- * allowed to begin: 1 with the verdict replaced, else 0. A function of its own:
- * the common case stays short.
+ * Fills the verdict by the rules of one direction; 0 when the tables are damaged.
+ * A function of its own: nearly every packet is judged but once.
  */
-static __noinline int allow_reply(struct view *view, struct packet *packet,
-				  struct verdict *verdict, __u32 direction)
+static __noinline int judge_by(struct view *view, struct packet *packet, struct verdict *verdict,
+			       __u32 direction, __u32 judged)
+{
+	if (!view || !packet || !verdict)
+		return 0;
+	verdict->rule = rule_of(view, packet, direction & 1, judged & 1);
+	return take_rule(view, verdict);
+}
+
+/* A packet that is denied passes all the same when the other direction allows it: 1, else 0. */
+static __always_inline int allow_reply(struct view *view, struct packet *packet,
+				       struct verdict *verdict, __u32 direction)
 {
 	struct verdict reply = {};
 
-	if (!view || !packet || !verdict)
-		return 0;
-	direction &= 1;
-	reply.rule = rule_of(view, packet, direction, !direction);
-	if (!take_rule(view, &reply) || reply.action != ACTION_ALLOW)
+	if (!judge_by(view, packet, &reply, direction, !direction) || reply.action != ACTION_ALLOW)
 		return 0;
 	*verdict = reply;
 	return 1;
@@ -47,28 +52,35 @@ static __noinline int allow_reply(struct view *view, struct packet *packet,
 
 /*
  * Sees to it that replies will be known; 1 when the exchange is a new one. What
- * the other direction began stays its own for as long as its rules allow that. A
- * reply that its own rules allow needs no note, unless `new` wants to know.
+ * the other direction began stays its own for as long as its rules allow that.
+ * The first peer is noted in any case: to find it again costs less than to ask
+ * whether the note is needed. Of the others, a reply that its own rules allow
+ * needs none, unless `new` wants to know.
  */
 static __always_inline int join_exchange(struct __sk_buff *skb, struct bpf_sock *sk,
-					 struct view *view, struct packet *packet,
-					 __u32 direction, __u8 log)
+					 struct socket_flow *flow, struct view *view,
+					 struct packet *packet, __u32 direction, __u8 log)
 {
-	struct socket_flow *flow = bpf_sk_storage_get(&flows, sk, NULL, 0);
 	struct verdict reply = {};
-	__u32 starter;
 	int is_allowed;
+	__u32 starter;
 
-	if (flow && flow->peer_starter == starter_of(direction) &&
-	    is_first_peer(flow, packet, direction))
+	if (!flow)
+		flow = bpf_sk_storage_get(&flows, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!flow)
+		count_fault(FAULT_FLOW);
+	else if (first_starter(flow, packet, direction) == starter_of(direction))
 		return 0;
+	else if (!flow->peer_starter && claim_first_peer(flow, packet, direction))
+		return 1;
 	is_allowed = allow_reply(view, packet, &reply, direction);
 	if (is_allowed && packet->exchange == EXCHANGE_UDP && log != LOG_NEW)
 		return 0;
-	starter = peer_starter(skb, sk, packet, direction);
+	starter = peer_starter(skb, flow, packet, direction);
 	if (starter == starter_of(direction) || (starter == starter_of(!direction) && is_allowed))
 		return 0;
-	note_peer(skb, sk, packet, direction);
+	if (!flow || !note_first_peer(flow, packet, direction))
+		note_further_peer(skb, packet, direction);
 	return 1;
 }
 
@@ -79,56 +91,97 @@ static __always_inline int join_exchange(struct __sk_buff *skb, struct bpf_sock 
  * reverse proves nothing: anyone can connect a socket, and send.
  */
 static __always_inline int is_reply(struct __sk_buff *skb, struct bpf_sock *sk,
-				    const struct packet *packet, __u32 direction)
+				    struct socket_flow *flow, const struct packet *packet,
+				    __u32 direction)
 {
 	__u32 starter;
 
 	if (packet->exchange != EXCHANGE_UDP && packet->exchange != EXCHANGE_ECHO_REPLY)
 		return 0;
-	starter = peer_starter(skb, sk, packet, direction);
+	if (!flow)
+		flow = bpf_sk_storage_get(&flows, sk, NULL, 0);
+	starter = peer_starter(skb, flow, packet, direction);
 	if (starter != STARTED_UNKNOWN)
 		return starter == starter_of(!direction);
 	return packet->exchange == EXCHANGE_UDP && direction == INGRESS &&
 	       sk->state == BPF_TCP_ESTABLISHED;
 }
 
-/* Fills the verdict on a packet that could be read; 0 when the tables are damaged. */
+/* What a connection's packet needs besides the rule by which it was judged. */
+static __always_inline void judge_stream(struct bpf_sock *sk, struct view *view,
+					 struct packet *packet, __u32 direction,
+					 struct verdict *verdict, __u32 starter)
+{
+	verdict->is_new = (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	if (verdict->action == ACTION_ALLOW)
+		return;
+	if (view->policy->direction[!direction].flags & DIRECTION_OPEN)
+		starter = tcp_starter(sk, packet, direction);
+	if (may_answer(sk, starter, direction))
+		allow_reply(view, packet, verdict, direction);
+}
+
+/* What a datagram needs that was judged by the rules of its own direction. */
+static __always_inline void judge_datagram(struct __sk_buff *skb, struct bpf_sock *sk,
+					   struct socket_flow *flow, struct view *view,
+					   struct packet *packet, __u32 direction,
+					   struct verdict *verdict, __u32 starter)
+{
+	__u32 other_flags = view->policy->direction[!direction].flags;
+
+	if (verdict->action != ACTION_ALLOW) {
+		if (is_reply(skb, sk, flow, packet, direction))
+			allow_reply(view, packet, verdict, direction);
+		return;
+	}
+	/* Whoever may answer by rule needs no note, unless `new` wants to know. */
+	if (packet->exchange != EXCHANGE_ECHO_REPLY && starter != starter_of(direction) &&
+	    (!(other_flags & DIRECTION_OPEN) || verdict->log == LOG_NEW))
+		verdict->is_new = join_exchange(skb, sk, flow, view, packet, direction,
+						verdict->log);
+}
+
+/*
+ * Fills the verdict on a packet that could be read; 0 when the tables are damaged.
+ * What the other direction is known to have begun is judged by its rules. Where
+ * they allow everything, who began matters only to a packet that its own direction
+ * denies, and to a SYN, which says it.
+ */
 static __always_inline int judge(struct __sk_buff *skb, struct view *view,
 				 struct packet *packet, __u32 direction, struct verdict *verdict)
 {
-	__u32 own = starter_of(direction), starter = own;
+	__u32 is_open = view->policy->direction[!direction].flags & DIRECTION_OPEN;
 	struct bpf_sock *sk = skb->sk;
 	__u8 exchange = sk ? packet->exchange : EXCHANGE_NONE;
-	__u32 other_flags = view->policy->direction[!direction].flags;
+	__u32 starter = STARTED_UNKNOWN, judged = direction;
+	struct socket_flow *flow = NULL;
 
-	/*
-	 * Where the other direction allows everything, who began a connection
-	 * matters only to a packet that its own direction denies.
-	 */
-	if (exchange == EXCHANGE_TCP && (packet->tcp_flags & TCP_SYN || !(other_flags & DIRECTION_OPEN)))
+	if (exchange == EXCHANGE_TCP && (!is_open || packet->tcp_flags & TCP_SYN)) {
 		starter = tcp_starter(sk, packet, direction);
-	verdict->rule = rule_of(view, packet, direction,
-				starter == starter_of(!direction) ? !direction : direction);
+	} else if (exchange > EXCHANGE_TCP && !is_open) {
+		flow = bpf_sk_storage_get(&flows, sk, NULL, 0);
+		starter = first_starter(flow, packet, direction);
+	}
+	/* A request asks for itself, whoever has asked before. */
+	if (starter == starter_of(!direction) && exchange != EXCHANGE_ECHO_REQUEST)
+		judged = !direction;
+	verdict->rule = rule_of(view, packet, direction, judged);
 	if (!take_rule(view, verdict))
 		return 0;
+	if (exchange == EXCHANGE_NONE)
+		return 1;
 	if (exchange == EXCHANGE_TCP) {
-		if (verdict->action != ACTION_ALLOW && other_flags & DIRECTION_OPEN)
-			starter = tcp_starter(sk, packet, direction);
-		verdict->is_new = (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-		if (starter != own && verdict->action != ACTION_ALLOW)
-			allow_reply(view, packet, verdict, direction);
+		judge_stream(sk, view, packet, direction, verdict, starter);
 		return 1;
 	}
-	if (verdict->action == ACTION_ALLOW) {
-		/* Whoever may answer by rule needs no note, unless `new` wants to know. */
-		if ((exchange == EXCHANGE_UDP || exchange == EXCHANGE_ECHO_REQUEST) &&
-		    (!(other_flags & DIRECTION_OPEN) || verdict->log == LOG_NEW))
-			verdict->is_new = join_exchange(skb, sk, view, packet, direction,
-							verdict->log);
-		return 1;
+	if (judged != direction) {
+		if (verdict->action == ACTION_ALLOW)
+			return 1;
+		/* What the other direction may no longer begin, this one may begin anew. */
+		if (!judge_by(view, packet, verdict, direction, direction))
+			return 0;
 	}
-	if (sk && is_reply(skb, sk, packet, direction))
-		allow_reply(view, packet, verdict, direction);
+	judge_datagram(skb, sk, flow, view, packet, direction, verdict, starter);
 	return 1;
 }
 
@@ -158,14 +211,6 @@ static __always_inline void log_packet(struct __sk_buff *skb, const struct view 
 		}
 	}
 	submit_event(event, view->head);
-}
-
-/* The socket says it: raw ones send TCP too, and a packet may be unreadable. */
-static __always_inline int is_stream(struct bpf_sock *sk)
-{
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
-	return sk && sk->type == SOCK_STREAM;
 }
 
 static __always_inline int refuse(struct __sk_buff *skb, __u32 action, __u32 direction)

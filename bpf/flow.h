@@ -49,7 +49,15 @@ static __always_inline void note_starter(struct bpf_sock *sk, __u32 starter)
 		count_fault(FAULT_FLOW);
 }
 
-/* enum starter of a TCP packet. */
+/* The socket says it: raw ones send TCP too, and a packet may be unreadable. */
+static __always_inline int is_stream(struct bpf_sock *sk)
+{
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	return sk && sk->type == SOCK_STREAM;
+}
+
+/* enum starter of a TCP packet. Where it is not known, see may_answer. */
 static __always_inline __u32 tcp_starter(struct bpf_sock *sk, const struct packet *packet,
 					 __u32 direction)
 {
@@ -67,13 +75,15 @@ static __always_inline __u32 tcp_starter(struct bpf_sock *sk, const struct packe
 	/* The last ACK of a handshake is still addressed to the listener. */
 	if (sk->state == BPF_TCP_LISTEN)
 		return STARTED_INGRESS;
-	sk = bpf_sk_fullsock(sk);
-	/* Whatever a raw socket sends, it cannot claim to answer. */
-	if (!sk || sk->type != SOCK_STREAM)
-		return starter_of(direction);
 	if (packet->tcp_flags & TCP_SYN)
-		return starter_of(!direction);
+		return starter_of(is_stream(sk) ? !direction : direction);
 	return STARTED_UNKNOWN;
+}
+
+/* Whether a packet may claim the other direction's rules. Whatever a raw socket sends, it answers nothing. */
+static __always_inline int may_answer(struct bpf_sock *sk, __u32 starter, __u32 direction)
+{
+	return starter == STARTED_UNKNOWN ? is_stream(sk) : starter != starter_of(direction);
 }
 
 static __always_inline void fill_peer_key(struct peer_key *key, struct __sk_buff *skb,
@@ -125,40 +135,52 @@ static __always_inline int claim_first_peer(struct socket_flow *flow, const stru
 	return is_free;
 }
 
-static __always_inline __u32 peer_starter(struct __sk_buff *skb, struct bpf_sock *sk,
+/* enum starter of an exchange with the socket's first peer; STARTED_UNKNOWN with another. */
+static __always_inline __u32 first_starter(const struct socket_flow *flow,
+					   const struct packet *packet, __u32 direction)
+{
+	return flow && is_first_peer(flow, packet, direction) ? flow->peer_starter :
+								STARTED_UNKNOWN;
+}
+
+/* enum starter of an exchange with any peer. */
+static __always_inline __u32 peer_starter(struct __sk_buff *skb, const struct socket_flow *flow,
 					  const struct packet *packet, __u32 direction)
 {
-	struct socket_flow *flow = bpf_sk_storage_get(&flows, sk, NULL, 0);
+	__u32 first = first_starter(flow, packet, direction), *starter;
 	struct peer_key key = {};
-	__u32 *starter;
 
-	if (flow && is_first_peer(flow, packet, direction))
-		return flow->peer_starter;
+	if (first)
+		return first;
 	fill_peer_key(&key, skb, packet, direction);
 	starter = bpf_map_lookup_elem(&peers, &key);
 	return starter ? *starter : STARTED_UNKNOWN;
 }
 
-/* Remembers that an exchange began in this direction. */
-static __always_inline void note_peer(struct __sk_buff *skb, struct bpf_sock *sk,
-				      const struct packet *packet, __u32 direction)
+/* Remembers in the map that an exchange began in this direction. */
+static __always_inline void note_further_peer(struct __sk_buff *skb, const struct packet *packet,
+					      __u32 direction)
 {
 	__u32 starter = starter_of(direction);
-	struct socket_flow *flow;
 	struct peer_key key = {};
 
-	flow = bpf_sk_storage_get(&flows, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!flow) {
-		count_fault(FAULT_FLOW);
-	} else if (is_first_peer(flow, packet, direction)) {
-		flow->peer_starter = starter;
-		return;
-	} else if (!flow->peer_starter && claim_first_peer(flow, packet, direction)) {
-		return;
-	}
 	fill_peer_key(&key, skb, packet, direction);
 	if (bpf_map_update_elem(&peers, &key, &starter, BPF_ANY))
 		count_fault(FAULT_PEER);
+}
+
+/*
+ * Remembers in socket storage that an exchange began in this direction; 0 when
+ * the place belongs to another peer.
+ */
+static __always_inline int note_first_peer(struct socket_flow *flow, const struct packet *packet,
+					   __u32 direction)
+{
+	if (is_first_peer(flow, packet, direction)) {
+		flow->peer_starter = starter_of(direction);
+		return 1;
+	}
+	return !flow->peer_starter && claim_first_peer(flow, packet, direction);
 }
 
 #endif
