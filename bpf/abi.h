@@ -12,8 +12,10 @@
  * block s * capacity + i / (4096 / n).
  *
  *   roots    u64  {first, count}: [0, 64k) IPv4 by its top 16 bits, [64k, 128k)
- *                 IPv6 by its top 16 bits, then nodes of 256 entries each
- *   ranges4  u32  start << 16 | class, start = low 16 bits of the address
+ *                 IPv6 by its top 16 bits, then the entries of nodes
+ *   ranges4  u32  start << 16 | class, start = low 16 bits of the address; and
+ *            u64  {start, value}: short ranges, the 32 bits of an IPv6 address
+ *                 that follow those by which nodes were found
  *   ranges6  16 B {start, value, count}
  *   cells    u16  a heap: class -> row, service class -> column, verdict cells
  *   services u16  service point -> service class
@@ -22,12 +24,24 @@
  *   text     u8   what user space wants to read back: policy text and names
  *
  * An address finds its class thus: entry = roots[top 16 bits]; while count has
- * ROOT_NODE, entry = roots[NODES + 256 * first + next 8 bits]; count 0 means
- * class = first; otherwise the last of ranges[first .. first + count) whose
- * start is not above the address. IPv4 has at most one node level. An IPv6
- * range compares the upper 64 bits; when it has a count of its own, the address
- * is equal in all of them and ranges6[value .. value + count) compares the
- * lower 64 bits.
+ * ROOT_NODE, entry = roots[NODES + first + next bits], as many as NODE_WIDTH
+ * says; count 0 means class = first; otherwise the last of ranges[first .. first +
+ * count) whose start is not above the address. IPv4 has at most one node level.
+ *
+ * An IPv6 node first skips bits that all its ranges have in common: 0 to 16, their
+ * number and value in the count beside the width. An address with lower bits
+ * there is sent to the entry behind the last one, an address with higher ones to
+ * the next after that; both are classes. A count with ROOT_SHORT speaks of short
+ * ranges, whose value is a class or, with VALUE_LONG, the index of one of ranges6.
+ * Those compare the upper 64 bits; when one has a count of its own, the address is
+ * equal in all of them and ranges6[value .. value + count) compares the lower 64.
+ *
+ * Up to 1,024 ranges of an entry lie in one block of ranges4, and up to eight short
+ * ones in one line of 64 bytes of it: one look at the table finds them all.
+ *
+ * Where nodes are narrow enough, a node's entry and a handful of ranges are one
+ * line of the cache each, whatever the size of a list: on addresses that were not
+ * met before, the lines are the cost.
  */
 #ifndef CGFW_ABI_H
 #define CGFW_ABI_H
@@ -36,7 +50,7 @@
 #include <linux/types.h>
 #endif
 
-#define ABI_VERSION 1
+#define ABI_VERSION 2
 
 #define BLOCK_SIZE 4096
 
@@ -54,8 +68,19 @@
 
 #define ROOTS6 65536
 #define NODES 131072
-#define NODE_SIZE 256
+
+/* In an entry's count: what it leads to. */
 #define ROOT_NODE 0x80000000U
+#define ROOT_SHORT 0x40000000U
+/* Below ROOT_NODE: bits of the index, bits skipped before them, value of those. */
+#define NODE_WIDTH 0xfU
+#define NODE_SKIP 4
+#define NODE_SKIPPED 0x1fU
+#define NODE_COMMON 9
+/* Nodes on the way to an IPv6 range, at most. */
+#define NODE_LEVELS6 8
+/* In the value of a short range. */
+#define VALUE_LONG 0x80000000U
 
 enum direction_index { EGRESS = 0, INGRESS = 1 };
 
@@ -147,6 +172,12 @@ struct root {
 	__u32 count;
 };
 _Static_assert(sizeof(struct root) == 8, "root");
+
+struct short_range {
+	__u32 start;
+	__u32 value;		/* class, or with VALUE_LONG an index in ranges6 */
+};
+_Static_assert(sizeof(struct short_range) == 8, "short_range");
 
 struct range6 {
 	__u64 start;

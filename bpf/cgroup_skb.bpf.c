@@ -25,16 +25,40 @@ static __always_inline __u32 rule_of(const struct view *view, const struct packe
 					 remote_of(packet, direction), point);
 }
 
+#define PLACE_SLOT 1U
+#define PLACE_INGRESS 2U
+#define PLACE_IPV6 4U
+
 /*
- * Fills the verdict by the rules of one direction; 0 when the tables are damaged.
- * A function of its own: nearly every packet is judged but once.
+ * Absolute index of the rule of a policy for an address and a point; -1 when the
+ * tables are damaged. Nearly every packet is judged but once, inline; this is for
+ * the others, and a global function, so that the verifier looks at it once.
  */
-static __noinline int judge_by(struct view *view, struct packet *packet, struct verdict *verdict,
-			       __u32 direction, __u32 judged)
+__noinline int rule_in(__u32 place, __u32 index, __u64 high, __u64 low, __u32 point)
 {
-	if (!view || !packet || !verdict)
-		return 0;
-	verdict->rule = rule_of(view, packet, direction & 1, judged & 1);
+	__u32 address[4] = { high >> 32, high, low >> 32, low };
+	__u32 slot = place & PLACE_SLOT;
+	const struct policy *policy = policy_at(slot, index);
+	const struct direction *rules;
+
+	if (!policy)
+		return -1;
+	rules = &policy->direction[place & PLACE_INGRESS ? INGRESS : EGRESS];
+	return rules->rule_base +
+	       decide(slot, rules, place & PLACE_IPV6 ? 6 : 4, address, point);
+}
+
+/* Fills the verdict by the rules of one direction; 0 when the tables are damaged. */
+static __always_inline int judge_by(struct view *view, struct packet *packet,
+				    struct verdict *verdict, __u32 direction, __u32 judged)
+{
+	const __u32 *remote = remote_of(packet, direction);
+	__u32 place = view->slot | (judged == INGRESS ? PLACE_INGRESS : 0) |
+		      (packet->family == 6 ? PLACE_IPV6 : 0);
+
+	verdict->rule = rule_in(place, view->index, (__u64)remote[0] << 32 | remote[1],
+				(__u64)remote[2] << 32 | remote[3],
+				judged == direction ? packet->point : packet->reply_point);
 	return take_rule(view, verdict);
 }
 
@@ -165,9 +189,14 @@ static __always_inline int judge(struct __sk_buff *skb, struct view *view,
 	/* A request asks for itself, whoever has asked before. */
 	if (starter == starter_of(!direction) && exchange != EXCHANGE_ECHO_REQUEST)
 		judged = !direction;
-	verdict->rule = rule_of(view, packet, direction, judged);
-	if (!take_rule(view, verdict))
-		return 0;
+	if (!packet->is_common) {
+		if (!judge_by(view, packet, verdict, direction, judged))
+			return 0;
+	} else {
+		verdict->rule = rule_of(view, packet, direction, judged);
+		if (!take_rule(view, verdict))
+			return 0;
+	}
 	if (exchange == EXCHANGE_NONE)
 		return 1;
 	if (exchange == EXCHANGE_TCP) {

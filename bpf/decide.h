@@ -11,12 +11,22 @@
 /* log2 of the entries in a block. */
 #define ROOT_SHIFT 9
 #define RANGE4_SHIFT 10
+#define LINE_SHIFT 6
 #define RANGE6_SHIFT 8
 #define WORD_SHIFT 11
 #define RULE_SHIFT 9
 
-#define NODE_LEVELS6 6
-#define SEARCH4_STEPS 17
+#define SEARCH4_STEPS 10
+#define SEARCH4_MORE_STEPS 17
+#define SEARCH_SHORT_STEPS 3
+#define SEARCH_SHORT_MORE_STEPS 12
+
+/* Ranges that are found with one look at their table. */
+#define BLOCK_RANGES4 (BLOCK_SIZE / sizeof(__u32))
+#define LINE_SHORTS 8
+
+/* A table ends too early: more than a value can be. */
+#define NO_VALUE (1ULL << 32)
 #define SEARCH6_STEPS 21
 
 /*
@@ -40,10 +50,20 @@ static __always_inline const struct root *root_at(__u32 slot, __u32 index)
 			(index & ((1 << ROOT_SHIFT) - 1)) * sizeof(struct root));
 }
 
-static __always_inline const __u32 *range4_at(__u32 slot, __u32 index)
+/* The block that holds an IPv4 range. */
+static __always_inline const __u32 *ranges4_of(__u32 slot, __u32 index)
 {
-	return entry_at(&ranges4, slot * capacity.ranges4 + (index >> RANGE4_SHIFT),
-			(index & ((1 << RANGE4_SHIFT) - 1)) * sizeof(__u32));
+	return entry_at(&ranges4, slot * capacity.ranges4 + (index >> RANGE4_SHIFT), 0);
+}
+
+/* The line that holds a short range. */
+static __always_inline const struct short_range *shorts_of(__u32 slot, __u32 index)
+{
+	__u32 line = index / LINE_SHORTS;
+
+	return entry_at(&ranges4, slot * capacity.ranges4 + (line >> LINE_SHIFT),
+			(line & ((1 << LINE_SHIFT) - 1)) * LINE_SHORTS *
+				sizeof(struct short_range));
 }
 
 static __always_inline const struct range6 *range6_at(__u32 slot, __u32 index)
@@ -77,23 +97,42 @@ static __always_inline const struct policy *policy_at(__u32 slot, __u32 index)
 	return bpf_map_lookup_elem(&policies, &key);
 }
 
+/* As class_of_ipv4, for ranges in more than one block: only hostile lists have them. */
+__noinline int class_of_many4(__u32 slot, __u32 first, __u32 count, __u32 low)
+{
+	const __u32 *block;
+
+	for (int step = 0; step < SEARCH4_MORE_STEPS && count > 1; step++) {
+		__u32 half = count >> 1, at = first + half;
+
+		block = ranges4_of(slot & 1, at);
+		if (!block)
+			return -1;
+		if ((block[at & (BLOCK_RANGES4 - 1)] >> 16) <= low)
+			first = at;
+		count -= half;
+	}
+	block = ranges4_of(slot & 1, first);
+	return block ? block[first & (BLOCK_RANGES4 - 1)] & 0xffff : -1;
+}
+
 /*
  * Class of an IPv4 address, or a negative number when a table ends too early.
  * The search keeps the last start that is not above the address in
- * [first, first + count); the halving count needs no branch on the data.
+ * [first, first + count).
  */
 static __always_inline int class_of_ipv4(__u32 slot, __u32 address)
 {
 	const struct root *root = root_at(slot, address >> 16);
 	__u32 first, count, low = address & 0xffff;
-	const __u32 *range;
+	const __u32 *block;
 
 	if (!root)
 		return -1;
 	first = root->first;
 	count = root->count;
 	if (count & ROOT_NODE) {
-		root = root_at(slot, NODES + first * NODE_SIZE + (low >> 8));
+		root = root_at(slot, NODES + first + (low >> (16 - (count & NODE_WIDTH))));
 		if (!root)
 			return -1;
 		first = root->first;
@@ -101,18 +140,19 @@ static __always_inline int class_of_ipv4(__u32 slot, __u32 address)
 	}
 	if (count == 0)
 		return first & 0xffff;
+	if (count > BLOCK_RANGES4)
+		return class_of_many4(slot, first, count, low);
+	block = ranges4_of(slot, first);
+	if (!block)
+		return -1;
 	for (int step = 0; step < SEARCH4_STEPS && count > 1; step++) {
 		__u32 half = count >> 1;
 
-		range = range4_at(slot, first + half);
-		if (!range)
-			return -1;
-		if ((*range >> 16) <= low)
+		if ((block[(first + half) & (BLOCK_RANGES4 - 1)] >> 16) <= low)
 			first += half;
 		count -= half;
 	}
-	range = range4_at(slot, first);
-	return range ? *range & 0xffff : -1;
+	return block[first & (BLOCK_RANGES4 - 1)] & 0xffff;
 }
 
 /* Last of count ranges from first whose start is not above key. */
@@ -132,28 +172,100 @@ static __always_inline const struct range6 *search6(__u32 slot, __u32 first, __u
 	return range6_at(slot, first);
 }
 
+/*
+ * Class by ranges that compare 64 bits. Few addresses come here: a function of its
+ * own, and a global one, so that the verifier looks at its loops once.
+ */
+__noinline int class_of_long(__u32 slot, __u32 first, __u32 count, __u64 high, __u64 low)
+{
+	const struct range6 *range = search6(slot & 1, first, count, high);
+
+	if (range && range->count)
+		range = search6(slot & 1, range->value, range->count, low);
+	return range ? range->value & 0xffff : -1;
+}
+
+/* As value_of_short, for ranges in more than one line: only hostile lists have them. */
+__noinline __u64 value_of_many(__u32 slot, __u32 first, __u32 count, __u32 key)
+{
+	const struct short_range *line;
+
+	for (int step = 0; step < SEARCH_SHORT_MORE_STEPS && count > 1; step++) {
+		__u32 half = count >> 1, at = first + half;
+
+		line = shorts_of(slot & 1, at);
+		if (!line)
+			return NO_VALUE;
+		if (line[at & (LINE_SHORTS - 1)].start <= key)
+			first = at;
+		count -= half;
+	}
+	line = shorts_of(slot & 1, first);
+	return line ? line[first & (LINE_SHORTS - 1)].value : NO_VALUE;
+}
+
+/* Value of the last of count short ranges from first whose start is not above key. */
+static __always_inline __u64 value_of_short(__u32 slot, __u32 first, __u32 count, __u32 key)
+{
+	const struct short_range *line;
+
+	if (count > LINE_SHORTS)
+		return value_of_many(slot, first, count, key);
+	line = shorts_of(slot, first);
+	if (!line)
+		return NO_VALUE;
+	for (int step = 0; step < SEARCH_SHORT_STEPS && count > 1; step++) {
+		__u32 half = count >> 1;
+
+		if (line[(first + half) & (LINE_SHORTS - 1)].start <= key)
+			first += half;
+		count -= half;
+	}
+	return line[first & (LINE_SHORTS - 1)].value;
+}
+
+/* Entry of a node for the bits of an address that no node above it has looked at. */
+static __always_inline const struct root *node_entry(__u32 slot, const struct root *node,
+						     __u64 rest)
+{
+	__u32 width = node->count & NODE_WIDTH, skip = node->count >> NODE_SKIP & NODE_SKIPPED;
+	__u32 common = node->count >> NODE_COMMON & 0xffff, index;
+	__u32 skipped = (rest >> 48) >> (16 - skip);
+
+	if (skipped == common)
+		index = rest << skip >> (64 - width);
+	else
+		index = (1 << width) + (skipped > common);
+	return root_at(slot, NODES + node->first + index);
+}
+
 static __always_inline int class_of_ipv6(__u32 slot, const __u32 *address)
 {
 	__u64 high = (__u64)address[0] << 32 | address[1];
 	__u64 low = (__u64)address[2] << 32 | address[3];
 	const struct root *root = root_at(slot, ROOTS6 + (high >> 48));
-	const struct range6 *range;
-	__u64 rest = high << 16;
+	__u64 rest = high << 16, value;
 
 	if (!root)
 		return -1;
 	for (int level = 0; level < NODE_LEVELS6 && root->count & ROOT_NODE; level++) {
-		root = root_at(slot, NODES + root->first * NODE_SIZE + (rest >> 56));
+		__u32 word = root->count;
+
+		root = node_entry(slot, root, rest);
 		if (!root)
 			return -1;
-		rest <<= 8;
+		rest <<= (word >> NODE_SKIP & NODE_SKIPPED) + (word & NODE_WIDTH);
 	}
 	if (root->count == 0)
 		return root->first & 0xffff;
-	range = search6(slot, root->first, root->count, high);
-	if (range && range->count)
-		range = search6(slot, range->value, range->count, low);
-	return range ? range->value & 0xffff : -1;
+	if (!(root->count & ROOT_SHORT))
+		return class_of_long(slot, root->first, root->count, high, low);
+	value = value_of_short(slot, root->first, root->count & ~ROOT_SHORT, rest >> 32);
+	if (value == NO_VALUE)
+		return -1;
+	if (value & VALUE_LONG)
+		return class_of_long(slot, value & ~VALUE_LONG, 1, high, low);
+	return value & 0xffff;
 }
 
 static __always_inline int class_of(__u32 slot, __u32 family, const __u32 *address)

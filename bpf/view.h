@@ -13,6 +13,7 @@
 struct view {
 	__u64 generation;
 	__u32 slot;
+	__u32 index;			/* of the policy in its slot */
 	const struct control *head;
 	const struct policy *policy;	/* NULL: tables damaged, deny */
 };
@@ -38,6 +39,7 @@ static __always_inline int open_policy(struct view *view, __u32 index)
 {
 	if (!index)
 		return 0;
+	view->index = index;
 	view->policy = policy_at(view->slot, index);
 	if (!view->policy)
 		count_fault(FAULT_TABLE);

@@ -2,10 +2,11 @@
 
 import type { AddressRanges } from '../base/ranges.js';
 import { grownU32 } from './growing.js';
-import { ROOT_NODE, ROOTS6 } from './layout.js';
+import { ROOTS6, VALUE_LONG } from './layout.js';
 import type { Names, Program } from './program.js';
-import { nodeEntry } from './roots.js';
+import { readEntry } from './roots.js';
 import type { Tables } from './tables.js';
+import { withBits } from './upper.js';
 
 /**
  * The exact ranges of one list, canonical: what compile() was given. Walks all
@@ -59,16 +60,16 @@ type Visit = (start: Uint32Array, id: number) => void;
 
 function walk4({ roots, ranges4 }: Tables, visit: Visit): void {
   const start = new Uint32Array(1);
-  const walkEntry = (entry: number, base: number): void => {
-    const first = roots[entry * 2]!;
-    const count = roots[entry * 2 + 1]!;
-    if (count === ROOT_NODE) {
-      for (let i = 0; i < 256; i++) walkEntry(nodeEntry(first, i), base + i * 256);
-    } else if (count === 0) {
+  const walkEntry = (place: number, base: number): void => {
+    const entry = readEntry(roots, place);
+    if (entry.kind === 'node') {
+      const step = 65536 >>> entry.width;
+      for (let i = 0; i < 1 << entry.width; i++) walkEntry(entry.first + i, base + i * step);
+    } else if (entry.kind === 'class') {
       start[0] = base;
-      visit(start, first);
+      visit(start, entry.id);
     } else {
-      for (let at = first; at < first + count; at++) {
+      for (let at = entry.first; at < entry.first + entry.count; at++) {
         start[0] = (base & 0xffff0000) | (ranges4[at]! >>> 16);
         visit(start, ranges4[at]! & 0xffff);
       }
@@ -77,41 +78,71 @@ function walk4({ roots, ranges4 }: Tables, visit: Visit): void {
   for (let root = 0; root < ROOTS6; root++) walkEntry(root, root * 65536);
 }
 
-function walk6({ roots, ranges6 }: Tables, visit: Visit): void {
+function walk6({ roots, ranges4, ranges6 }: Tables, visit: Visit): void {
   const start = new Uint32Array(4);
-  const at = (high: number, low: number): void => {
+  const visitUpper = (high: number, low: number, id: number): void => {
     start[0] = high;
     start[1] = low;
     start[2] = start[3] = 0;
+    visit(start, id);
   };
-  const walkRange = (range: number): void => {
-    at(ranges6[range * 4 + 1]!, ranges6[range * 4]!);
+  const walkLong = (range: number): void => {
+    const high = ranges6[range * 4 + 1]!;
+    const low = ranges6[range * 4]!;
     const value = ranges6[range * 4 + 2]!;
     const count = ranges6[range * 4 + 3]!;
-    if (count === 0) visit(start, value);
+    if (count === 0) visitUpper(high, low, value);
+    start[0] = high;
+    start[1] = low;
     for (let lower = value; lower < value + count; lower++) {
       start[2] = ranges6[lower * 4 + 1]!;
       start[3] = ranges6[lower * 4]!;
       visit(start, ranges6[lower * 4 + 2]!);
     }
   };
-  const walkEntry = (entry: number, bits: number, high: number, low: number): void => {
-    const first = roots[entry * 2]!;
-    const count = roots[entry * 2 + 1]!;
-    if (count === ROOT_NODE) {
-      for (let i = 0; i < 256; i++) {
-        const part = i << (24 - (bits & 31));
-        if (bits < 32) walkEntry(nodeEntry(first, i), bits + 8, (high | part) >>> 0, low);
-        else walkEntry(nodeEntry(first, i), bits + 8, high, (low | part) >>> 0);
+  const walkShort = (range: number, bits: number, high: number, low: number): void => {
+    const key = ranges4[range * 2]!;
+    const value = ranges4[range * 2 + 1]!;
+    if (value >= VALUE_LONG) walkLong(value - VALUE_LONG);
+    else visitUpper(...withKey(high, low, bits, key), value);
+  };
+  const walkEntry = (place: number, bits: number, high: number, low: number): void => {
+    const entry = readEntry(roots, place);
+    if (entry.kind === 'node') {
+      const { first, width, skip, common } = entry;
+      const size = 1 << width;
+      const at = bits + skip;
+      // What lies below the common bits and above them, where there is anything.
+      if (common > 0) walkEntry(first + size, bits, high, low);
+      const base = withBits(high, low, bits, skip, common);
+      for (let i = 0; i < size; i++) {
+        walkEntry(first + i, at + width, ...withBits(base[0], base[1], at, width, i));
       }
-    } else if (count === 0) {
-      at(high, low);
-      visit(start, first);
+      if (common < (1 << skip) - 1)
+        walkEntry(first + size + 1, bits, ...withBits(high, low, bits, skip, common + 1));
+    } else if (entry.kind === 'class') {
+      visitUpper(high, low, entry.id);
     } else {
-      for (let range = first; range < first + count; range++) walkRange(range);
+      for (let range = entry.first; range < entry.first + entry.count; range++) {
+        if (entry.kind === 'ranges') walkLong(range);
+        else walkShort(range, bits, high, low);
+      }
     }
   };
   for (let root = 0; root < 65536; root++) walkEntry(ROOTS6 + root, 16, (root << 16) >>> 0, 0);
+}
+
+/** The upper half that begins with the first `bits` of another and goes on with these 32. */
+function withKey(
+  high: number,
+  low: number,
+  bits: number,
+  key: number,
+): [high: number, low: number] {
+  const half = withBits(high, low, bits, Math.min(16, 64 - bits), key >>> Math.max(16, bits - 32));
+  if (bits >= 48) return half;
+  const rest = Math.min(16, 48 - bits);
+  return withBits(half[0], half[1], bits + 16, rest, (key & 0xffff) >>> (16 - rest));
 }
 
 /** Ranges that grow at the end: opened at one boundary, closed before a later one. */

@@ -1,17 +1,16 @@
 // How large the kernel's tables have to be.
 
-import { BLOCK_SIZE, NODE_SIZE, NODES } from './layout.js';
+import { BLOCK_SIZE, NODES } from './layout.js';
 import type { Program } from './program.js';
 import type { Capacity } from './tables.js';
 
 const ROOT_BYTES = 8;
 /** Blocks for the roots of both families, without nodes. */
 const ROOT_BLOCKS = (NODES * ROOT_BYTES) / BLOCK_SIZE;
-const NODE_BLOCKS = (NODE_SIZE * ROOT_BYTES) / BLOCK_SIZE;
 
 /** Small enough to cost little, large enough that an ordinary edit needs no other size. */
 const SMALLEST: Capacity = {
-  roots: ROOT_BLOCKS + 64 * NODE_BLOCKS,
+  roots: ROOT_BLOCKS + 32,
   ranges4: 16,
   ranges6: 16,
   cells: 64,

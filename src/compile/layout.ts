@@ -4,15 +4,30 @@
 
 import { action, direction, direction_index, log_level, policy } from '../abi/layout.gen.js';
 
+/** Tables of another version cannot be read. */
+export const ABI_VERSION = 2;
+
 export const BLOCK_SIZE = 4096;
 
 /** First IPv6 entry in `roots`. */
 export const ROOTS6 = 65536;
 /** First node entry in `roots`. */
 export const NODES = 131072;
-export const NODE_SIZE = 256;
-/** In a root's count: `first` is the number of a node. */
+/** In an entry's count: `first` is where a node begins, counted from NODES. */
 export const ROOT_NODE = 0x80000000;
+/** In an entry's count: what it counts are short ranges. */
+export const ROOT_SHORT = 0x40000000;
+/** Mask of a node's width in its count. */
+export const NODE_WIDTH = 0xf;
+/** Where a node's count says how many bits it skips. */
+export const NODE_SKIP = 4;
+export const NODE_SKIPPED = 0x1f;
+/** Where a node's count says the value of the skipped bits. */
+export const NODE_COMMON = 9;
+/** Nodes on the way to an IPv6 range, at most. */
+export const NODE_LEVELS6 = 8;
+/** In the value of a short range: an index in ranges6, and not a class. */
+export const VALUE_LONG = 0x80000000;
 
 export const POLICY_AUDIT = 1;
 export const POLICY_RAW_DENY = 2;

@@ -7,13 +7,16 @@ import {
   COLS,
   DIRECTION_OFFSET,
   POLICY_WORDS,
-  ROOT_NODE,
   ROOTS6,
   ROW_BASE,
   RULE_BASE,
+  VALUE_LONG,
 } from './layout.js';
-import { nodeEntry } from './roots.js';
+import { readEntry, type Entry } from './roots.js';
 import type { Tables } from './tables.js';
+import { bitsAt, wordAt } from './upper.js';
+
+type Ranges = Extract<Entry, { kind: 'ranges' | 'short' }>;
 
 export type Family = 4 | 6;
 
@@ -47,25 +50,43 @@ export function verdictOf(
 }
 
 function classOf4({ roots, ranges4 }: Tables, address: number): number {
-  let entry = address >>> 16;
-  if (roots[entry * 2 + 1] === ROOT_NODE)
-    entry = nodeEntry(roots[entry * 2]!, (address >>> 8) & 255);
-  const first = roots[entry * 2]!;
-  const count = roots[entry * 2 + 1]!;
-  if (count === 0) return first;
   const low = address & 0xffff;
+  let entry = readEntry(roots, address >>> 16);
+  if (entry.kind === 'node') entry = readEntry(roots, entry.first + (low >>> (16 - entry.width)));
+  if (entry.kind === 'class') return entry.id;
+  const { first, count } = entry as Ranges;
   return ranges4[lastNotAbove(first, count, (at) => ranges4[at]! >>> 16 <= low)]! & 0xffff;
 }
 
-function classOf6({ roots, ranges6 }: Tables, words: AddressWords): number {
-  let entry = ROOTS6 + (words[0]! >>> 16);
-  for (let bits = 16; roots[entry * 2 + 1] === ROOT_NODE; bits += 8) {
-    const index = (words[bits >> 5]! >>> (24 - (bits & 31))) & 255;
-    entry = nodeEntry(roots[entry * 2]!, index);
+function classOf6({ roots, ranges4, ranges6 }: Tables, words: AddressWords): number {
+  const high = words[0]!;
+  const low = words[1]!;
+  let entry = readEntry(roots, ROOTS6 + (high >>> 16));
+  let bits = 16;
+  while (entry.kind === 'node') {
+    const { first, width, skip, common } = entry;
+    const skipped = bitsAt(high, low, bits, skip);
+    const index =
+      skipped === common
+        ? bitsAt(high, low, bits + skip, width)
+        : 2 ** width + (skipped > common ? 1 : 0);
+    entry = readEntry(roots, first + index);
+    bits += skip + width;
   }
-  const first = roots[entry * 2]!;
-  const count = roots[entry * 2 + 1]!;
-  if (count === 0) return first;
+  if (entry.kind === 'class') return entry.id;
+  const { first, count } = entry;
+  if (entry.kind === 'ranges') return classOfLong(ranges6, first, count, words);
+  const key = wordAt(high, low, bits);
+  const value = ranges4[lastNotAbove(first, count, (at) => ranges4[at * 2]! <= key) * 2 + 1]!;
+  return value < VALUE_LONG ? value : classOfLong(ranges6, value - VALUE_LONG, 1, words);
+}
+
+function classOfLong(
+  ranges6: Uint32Array,
+  first: number,
+  count: number,
+  words: AddressWords,
+): number {
   const upper = lastNotAbove(first, count, (at) =>
     isStartAtMost(ranges6, at, words[0]!, words[1]!),
   );

@@ -1,13 +1,19 @@
 // IPv4: a root for each /16, sorted ranges in it, one level of nodes where crowded.
 
 import type { Segments } from './classes.js';
-import { nodeEntry, type RootTable } from './roots.js';
+import { grownU32 } from './growing.js';
+import { BLOCK_SIZE } from './layout.js';
+import type { RootTable } from './roots.js';
 
 /** A /16 with more ranges than this becomes a node: a search takes 6 steps or less. */
 const CROWDED = 64;
 /** Nodes for IPv4: 16 MiB. */
 const MAX_NODES = 8192;
+const BLOCK_RANGES = BLOCK_SIZE / 4;
 const ROOTS = 65536;
+const MAX_WIDTH = 8;
+/** So many ranges are left to search behind an entry of a node, on average. */
+const RANGES_AN_ENTRY = 8;
 
 /**
  * Appends nodes to `roots` and gives the `ranges4` table. Where more than
@@ -52,10 +58,15 @@ function chooseCrowded(starts: Uint32Array, last: Uint32Array): number {
   }
 }
 
+/** Bits by which a node divides so many ranges. */
+function widthOf(count: number): number {
+  return Math.min(MAX_WIDTH, Math.ceil(Math.log2(count / RANGES_AN_ENTRY)));
+}
+
 class Chunks {
   private readonly segments: Segments;
   private readonly roots: RootTable;
-  private readonly ranges: Uint32Array;
+  private ranges: Uint32Array<ArrayBuffer>;
   private count = 0;
 
   constructor(segments: Segments, roots: RootTable) {
@@ -72,8 +83,8 @@ class Chunks {
       this.roots.set(entry, classes[from]!, 0);
       return;
     }
+    const first = this.room(to - from + 1);
     const { ranges } = this;
-    const first = this.count;
     let count = first;
     ranges[count++] = (((base & 0xffff) << 16) | classes[from]!) >>> 0;
     for (let segment = from + 1; segment <= to; segment++) {
@@ -83,20 +94,29 @@ class Chunks {
     this.roots.set(entry, first, count - first);
   }
 
-  /** As add, through a node with an entry for each /24. */
+  /** As add, through a node. */
   addNode(entry: number, from: number, to: number, base: number): void {
     const { starts } = this.segments;
-    const node = this.roots.addNode();
-    this.roots.setNode(entry, node);
+    const width = widthOf(to - from + 1);
+    const node = this.roots.addNode(entry, width);
+    const step = 65536 >>> width;
     let first = from;
-    for (let index = 0; index < 256; index++) {
-      const start = base + index * 256;
+    for (let index = 0; index < 1 << width; index++) {
+      const start = base + index * step;
       let last = first;
-      while (last < to && starts[last + 1]! < start + 256) last++;
+      while (last < to && starts[last + 1]! < start + step) last++;
       if (last > first && starts[first + 1] === start) first++;
-      this.add(nodeEntry(node, index), first, last, start);
+      this.add(node + index, first, last, start);
       first = last;
     }
+  }
+
+  /** Where so many ranges can go: in one block if one can hold them. */
+  private room(length: number): number {
+    const place = this.count % BLOCK_RANGES;
+    if (place + length > BLOCK_RANGES && length <= BLOCK_RANGES) this.count += BLOCK_RANGES - place;
+    this.ranges = grownU32(this.ranges, this.count + length);
+    return this.count;
   }
 
   finished(): Uint32Array {

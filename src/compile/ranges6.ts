@@ -1,86 +1,125 @@
-// IPv6: a root for each /16, a node for each further 8 bits where crowded, up to bit 64.
+// IPv6: a root for each /16, narrow nodes below it where crowded, up to bit 64.
 
 import type { Segments } from './classes.js';
 import { grownU32 } from './growing.js';
+import { NODE_LEVELS6, ROOT_SHORT, VALUE_LONG } from './layout.js';
 import { figure, MAX_LOWER_RANGES, tooBig } from './limits.js';
-import { nodeEntry, type RootTable } from './roots.js';
+import type { RootTable } from './roots.js';
+import {
+  bitsAt,
+  commonBits,
+  isLastAfter,
+  successor,
+  UPPER_BITS,
+  withBits,
+  wordAt,
+} from './upper.js';
 
-/** A chunk with more ranges than this becomes a node: a search takes 5 steps or less. */
-const CROWDED = 32;
-/** Nodes for IPv6: 32 MiB. */
-const MAX_NODES = 16384;
-/** Bits that roots and six levels of nodes tell apart. */
-const UPPER_BITS = 64;
+/** A chunk with more ranges than this becomes a node: short ones are a line of the cache. */
+const CROWDED = 8;
+/** Short ranges that the kernel's search can tell apart. */
+const MAX_SHORT = 4096;
+/** Entries of nodes for IPv6: 32 MiB. */
+const MAX_ENTRIES = 1 << 22;
+const ROOT_BITS = 16;
+const MIN_WIDTH = 3;
+const MAX_WIDTH = 8;
+const MAX_SKIP = 16;
+/** Short ranges in a line of the cache. */
+const LINE = 8;
+
+/** `shorts` are pairs {start, value}, to stand from an index of their own on that is a multiple of 8. */
+export interface Ranges6 {
+  readonly shorts: Uint32Array;
+  readonly ranges6: Uint32Array;
+}
 
 /**
- * Appends nodes to `roots` and gives the `ranges6` table. Should the nodes be
- * more than MAX_NODES, the measure of crowded is raised fourfold until they are
- * few enough: a node holds more than that many entries, a range makes at most
- * two, and each lies under at most six nodes, so with n ranges a chunk never
- * has more than max(32, n / 340) entries.
+ * Appends nodes to `roots` and gives the ranges. Should the nodes have more than
+ * MAX_ENTRIES, the measure of crowded is raised fourfold until they are few
+ * enough: a node's chunk has more than half that many ranges, a range makes at
+ * most two, each lies under at most eight nodes, and a node has at most 258
+ * entries: so with n ranges a chunk never has more than max(8, n / 127) of them.
  */
-export function buildRanges6(segments: Segments, roots: RootTable, rootsBase: number): Uint32Array {
-  const before = roots.nodes;
-  const chunks = new Chunks(segments, roots, before + MAX_NODES);
+export function buildRanges6(
+  segments: Segments,
+  roots: RootTable,
+  rootsBase: number,
+  shortsBase: number,
+): Ranges6 {
+  const before = roots.entries;
+  const chunks = new Chunks(segments, roots, before + MAX_ENTRIES, shortsBase);
   for (let crowded = CROWDED; !chunks.addRoots(rootsBase, crowded); crowded *= 4) {
     roots.truncate(before);
   }
   return chunks.finished();
 }
 
+/** The segments from..to, of which the first may begin earlier, below the first `bits` of (high, low). */
+interface Chunk {
+  readonly from: number;
+  readonly to: number;
+  readonly bits: number;
+  readonly high: number;
+  readonly low: number;
+  /** Nodes above it. */
+  readonly level: number;
+}
+
 class Chunks {
   private readonly starts: Uint32Array;
   private readonly classes: Uint16Array;
   private readonly roots: RootTable;
-  private readonly maxNodes: number;
+  private readonly maxEntries: number;
+  private readonly shortsBase: number;
   private crowded = 0;
   private ranges: Uint32Array<ArrayBuffer>;
   private count = 0;
+  private shorts: Uint32Array<ArrayBuffer>;
+  private shortCount = 0;
   /** Entries of the chunk at hand, four words each, before they are appended. */
   private leaf = new Uint32Array(0);
   private leafCount = 0;
 
-  constructor(segments: Segments, roots: RootTable, maxNodes: number) {
+  constructor(segments: Segments, roots: RootTable, maxEntries: number, shortsBase: number) {
     this.starts = segments.starts;
     this.classes = segments.classes;
     this.roots = roots;
-    this.maxNodes = maxNodes;
-    this.ranges = new Uint32Array(segments.classes.length * 5 + 64);
+    this.maxEntries = maxEntries;
+    this.shortsBase = shortsBase;
+    this.ranges = new Uint32Array(segments.classes.length + 64);
+    this.shorts = new Uint32Array(segments.classes.length * 3 + 64);
   }
 
-  /** Fills all roots; false, and to be done again, when that takes too many nodes. */
+  /** Fills all roots; false, and to be done again, when that takes too many entries. */
   addRoots(rootsBase: number, crowded: number): boolean {
     const { starts } = this;
     this.crowded = crowded;
     this.leaf = new Uint32Array((crowded + 2) * 4);
     this.count = 0;
+    this.shortCount = 0;
     const end = this.classes.length - 1;
     let from = 0;
     for (let root = 0; root < 65536; root++) {
       let to = from;
       while (to < end && starts[(to + 1) * 4]! >>> 16 === root) to++;
-      if (!this.add(rootsBase + root, from, to, 16, (root << 16) >>> 0, 0)) return false;
+      const high = (root << 16) >>> 0;
+      const chunk = { from, to, bits: ROOT_BITS, high, low: 0, level: 0 };
+      if (!this.add(rootsBase + root, chunk)) return false;
       from = to;
     }
     return true;
   }
 
-  finished(): Uint32Array {
-    return this.ranges.slice(0, this.count * 4);
+  finished(): Ranges6 {
+    return {
+      shorts: this.shorts.slice(0, this.shortCount * 2),
+      ranges6: this.ranges.slice(0, this.count * 4),
+    };
   }
 
-  /**
-   * Entry for the chunk whose upper 64 bits begin with the first `bits` of
-   * (high, low) and which holds the segments from..to; `from` may begin earlier.
-   */
-  private add(
-    entry: number,
-    from: number,
-    to: number,
-    bits: number,
-    high: number,
-    low: number,
-  ): boolean {
+  private add(entry: number, chunk: Chunk): boolean {
+    const { from, to, bits, high, low } = chunk;
     const first = from < to && this.isStart(from + 1, high, low) ? from + 1 : from;
     if (first === to) {
       this.roots.set(entry, this.classes[first]!, 0);
@@ -88,40 +127,61 @@ class Chunks {
     }
     const before = this.count;
     if (this.fillLeaf(first, to, bits, high, low)) {
-      this.roots.set(entry, this.count, this.leafCount);
-      this.appendLeaf();
-      return true;
+      if (this.isShort(bits)) {
+        this.appendShort(entry, bits);
+        return true;
+      }
+      if (this.leafCount <= this.crowded >> 1 || bits === UPPER_BITS) {
+        this.roots.set(entry, this.count, this.leafCount);
+        this.appendLeaf();
+        return true;
+      }
     }
     this.count = before;
-    return this.addNode(entry, first, to, bits, high, low);
+    return this.addNode(entry, { ...chunk, from: first });
   }
 
-  private addNode(
-    entry: number,
-    from: number,
-    to: number,
-    bits: number,
-    high: number,
-    low: number,
-  ): boolean {
-    if (this.roots.nodes >= this.maxNodes) return false;
-    const { starts } = this;
-    const node = this.roots.addNode();
-    this.roots.setNode(entry, node);
-    const word = bits >> 5;
-    const shift = 24 - (bits & 31);
+  private addNode(entry: number, { from, to, bits, high, low, level }: Chunk): boolean {
+    const { starts, roots } = this;
+    const begin = (from + 1) * 4;
+    const end = to * 4;
+    const common = commonBits(starts[begin]!, starts[begin + 1]!, starts[end]!, starts[end + 1]!);
+    const skip = skipOf(bits, common);
+    const width = this.widthOf(to - from + 1, bits + skip, level);
+    const size = (1 << width) + (skip > 0 ? 2 : 0);
+    if (roots.entries + size > this.maxEntries) return false;
+    const prefix = bitsAt(starts[begin]!, starts[begin + 1]!, bits, skip);
+    const node = roots.addNode(entry, width, skip, prefix);
+    const at = bits + skip;
+    const base = withBits(high, low, bits, skip, prefix);
     let first = from;
-    for (let index = 0; index < 256; index++) {
+    for (let index = 0; index < 1 << width; index++) {
       let last = first;
-      while (last < to && ((starts[(last + 1) * 4 + word]! >>> shift) & 255) === index) last++;
-      const childHigh = word === 0 ? (high | (index << shift)) >>> 0 : high;
-      const childLow = word === 0 ? low : (low | (index << shift)) >>> 0;
-      if (!this.add(nodeEntry(node, index), first, last, bits + 8, childHigh, childLow)) {
-        return false;
-      }
+      while (last < to && this.bitsOf(last + 1, at, width) === index) last++;
+      const [childHigh, childLow] = withBits(base[0], base[1], at, width, index);
+      const child = { from: first, to: last, bits: at + width, level: level + 1 };
+      if (!this.add(node + index, { ...child, high: childHigh, low: childLow })) return false;
       first = last;
     }
+    if (skip === 0) return true;
+    roots.set(node + (1 << width), this.classes[from]!, 0);
+    roots.set(node + (1 << width) + 1, this.classes[to]!, 0);
     return true;
+  }
+
+  /**
+   * Bits by which a node divides `count` ranges: about half of what is crowded
+   * for each, and enough that the levels left can tell all upper halves apart.
+   */
+  private widthOf(count: number, at: number, level: number): number {
+    const wanted = Math.ceil(Math.log2((count * 2) / this.crowded));
+    const left = UPPER_BITS - at;
+    const needed = left - MAX_WIDTH * (NODE_LEVELS6 - 1 - level);
+    return Math.min(Math.max(wanted, needed, MIN_WIDTH), MAX_WIDTH, left);
+  }
+
+  private bitsOf(segment: number, from: number, width: number): number {
+    return bitsAt(this.starts[segment * 4]!, this.starts[segment * 4 + 1]!, from, width);
   }
 
   /** Does the segment begin at this upper half, with a lower half of zero? */
@@ -158,7 +218,7 @@ class Chunks {
         const first = this.count;
         this.appendLower(group, next, current);
         this.pushLeaf(upper, lower, first, this.count - first);
-        const isLast = isChunkEnd(bits, upper, lower);
+        const isLast = isLastAfter(bits, upper, lower);
         const isNext = next <= to && this.isSuccessor(next, upper, lower);
         if (!isLast && !isNext) this.pushLeaf(...successor(upper, lower), after, 0);
       }
@@ -176,11 +236,40 @@ class Chunks {
     this.leaf[at + 3] = count;
   }
 
+  /** Do the 32 bits after the first `bits` tell the entries of `leaf` apart? */
+  private isShort(bits: number): boolean {
+    if (this.leafCount > MAX_SHORT) return false;
+    if (bits >= 32) return true;
+    for (let at = 0; at < this.leafCount * 4; at += 4) {
+      if (this.leaf[at]! << bits !== 0) return false;
+    }
+    return true;
+  }
+
+  private appendShort(entry: number, bits: number): void {
+    const { leaf, leafCount } = this;
+    const place = this.shortCount % LINE;
+    if (place + leafCount > LINE && leafCount <= LINE) this.shortCount += LINE - place;
+    this.shorts = grownU32(this.shorts, (this.shortCount + leafCount) * 2);
+    this.roots.set(entry, this.shortsBase + this.shortCount, ROOT_SHORT + leafCount);
+    for (let at = 0; at < leafCount * 4; at += 4) {
+      const isLong = leaf[at + 3]! > 0;
+      const to = this.shortCount++ * 2;
+      this.shorts[to] = wordAt(leaf[at + 1]!, leaf[at]!, bits);
+      this.shorts[to + 1] = isLong ? VALUE_LONG + this.count : leaf[at + 2]!;
+      if (isLong) this.appendRange(at);
+    }
+  }
+
   private appendLeaf(): void {
-    const words = this.leafCount * 4;
-    this.ranges = grownU32(this.ranges, this.count * 4 + words);
-    this.ranges.set(this.leaf.subarray(0, words), this.count * 4);
-    this.count += this.leafCount;
+    for (let at = 0; at < this.leafCount * 4; at += 4) this.appendRange(at);
+  }
+
+  /** Appends one entry of `leaf`. */
+  private appendRange(at: number): void {
+    const to = this.count++ * 4;
+    this.ranges = grownU32(this.ranges, to + 4);
+    for (let word = 0; word < 4; word++) this.ranges[to + word] = this.leaf[at + word]!;
   }
 
   /** The lower halves of the segments group..end-1, which share their upper half. */
@@ -215,14 +304,8 @@ class Chunks {
   }
 }
 
-/** The upper half that follows this one. */
-function successor(high: number, low: number): [high: number, low: number] {
-  return low === 0xffffffff ? [high + 1, 0] : [high, low + 1];
-}
-
-/** Are all bits of the upper half after the first `bits` ones? */
-function isChunkEnd(bits: number, high: number, low: number): boolean {
-  const highOnes = bits >= 32 ? 0 : 0xffffffff >>> bits;
-  const lowOnes = bits >= 64 ? 0 : bits <= 32 ? 0xffffffff : 0xffffffff >>> (bits - 32);
-  return (high & highOnes) >>> 0 === highOnes && (low & lowOnes) >>> 0 === lowOnes;
+/** Bits to skip of those that all ranges have in common; a few are not worth it. */
+function skipOf(bits: number, common: number): number {
+  const skip = Math.min(common - bits, MAX_SKIP);
+  return skip < MIN_WIDTH ? 0 : skip;
 }

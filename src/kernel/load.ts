@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { capacity as capacityAt, control as controlAt } from '../abi/layout.gen.js';
 import { CgfwError } from '../base/error.js';
+import { ABI_VERSION } from '../compile/layout.js';
 import type { Program } from '../compile/program.js';
 import { HOOKS } from '../compile/state.js';
 import type { Hook, ProgramSet } from '../compile/state.js';
@@ -20,7 +21,6 @@ import type { LoadedSet, ProgramName } from './set.js';
 import { readSlot, writeSlot } from './slot.js';
 import { readTrial } from './trial.js';
 
-const ABI_VERSION = 1;
 const RING_HALF_BYTES = 2 << 20;
 /** Events a second for each rule and CPU; `log: all` is not limited. */
 const EVENT_RATE = 10_000;

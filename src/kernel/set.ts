@@ -2,6 +2,9 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { control } from '../abi/layout.gen.js';
+import { CgfwError } from '../base/error.js';
+import { ABI_VERSION } from '../compile/layout.js';
 import type { Hook } from '../compile/state.js';
 import type { Capacity } from '../compile/tables.js';
 import { openAccelerationMaps } from './acceleration.js';
@@ -33,6 +36,7 @@ export class LoadedSet {
     this.name = name;
     this.#folder = join(pinRoot, name.folder);
     this.maps = openMaps(pinRoot, name.folder);
+    checkAbi(this.maps);
     this.acceleration = this.has('redirect') ? openAccelerationMaps(pinRoot) : null;
     this.capacity = { ...capacityOf(this.maps), acceleration: this.acceleration === null ? 0 : 1 };
   }
@@ -78,6 +82,18 @@ export function openCurrentSet(pinRoot: string): LoadedSet | null {
       if (listSets(pinRoot).at(-1)?.folder === name.folder) return null;
     }
   }
+}
+
+/** Tables that another version wrote would be misread; closes the maps and throws `abi`. */
+function checkAbi(maps: Readonly<Record<MapName, BpfMap>>): void {
+  // The upper half of the word is the next field.
+  const abi = Number(maps.control.loadWord(control.abi) & 0xffffffffn);
+  if (abi === ABI_VERSION) return;
+  for (const map of Object.values(maps)) map.close();
+  throw new CgfwError(
+    `what is loaded has tables of layout ${String(abi)}, and this version knows layout ${String(ABI_VERSION)}`,
+    { code: 'abi', fix: 'use the version that loaded it, or cgfw down, then cgfw apply' },
+  );
 }
 
 function openMaps(pinRoot: string, folder: string): Readonly<Record<MapName, BpfMap>> {
