@@ -291,7 +291,7 @@ struct end {
 	__u32 sent;		/* sequence numbers when it was established */
 	__u32 received;
 	__u32 state;		/* enum end_state */
-	__u32 is_shared;	/* several tasks have sent: one may still be at it */
+	__u32 is_shared;	/* several tasks have sent, or closed: one may still be at it */
 	__u64 has_sent;
 	__u64 is_passed;	/* the connection goes by TCP, for good */
 };
@@ -324,7 +324,7 @@ struct stream {
 	__u32 small_looks;	/* looks one after the other that found a stream of small messages */
 	__u32 judges;		/* how many of counter[] are used */
 	__u32 counter[JUDGES];	/* of the rules that allow it */
-	__u32 pad;
+	__u32 order;		/* see flight.h */
 };
 _Static_assert(sizeof(struct stream) == 264, "stream");
 

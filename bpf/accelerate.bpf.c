@@ -12,6 +12,7 @@
 #include "kernel_types.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
+#include "flight.h"
 #include "judge.h"
 #include "queue.h"
 
@@ -105,6 +106,14 @@ static __always_inline void mark_passed(struct stream *stream)
 	stream->state = STREAM_PASSED;
 	if (end)
 		__sync_lock_test_and_set(&end->is_passed, 1);
+}
+
+static __always_inline void share(const struct stream *stream)
+{
+	struct end *end = bpf_map_lookup_elem(&ends, &stream->own);
+
+	if (end)
+		end->is_shared = 1;
 }
 
 static __always_inline void pass_on(struct stream *stream, __u32 reason)
@@ -209,20 +218,29 @@ static __always_inline void open_stream(struct bpf_sock_ops *context, __u32 star
 	bpf_sock_ops_cb_flags_set(context, context->bpf_sock_ops_cb_flags | CALLBACKS);
 }
 
+/* The end of this very connection, not of another between the same ports. */
+static __always_inline int is_peer(const struct stream *stream, const struct end *other)
+{
+	return other->state == END_OPEN && other->sent == stream->received &&
+	       other->received == stream->sent;
+}
+
 /*
  * Takes a socket that has returned to TCP out of the table, so that it is an ordinary
  * one again. What it has been handed and has not read would be lost: its queue has to
  * be empty, and the other end must not be about to add to it. That is sure when it has
- * never sent, or when the only task that sends has itself seen the mark.
+ * never sent, when the only task that sends has itself seen the mark, or when nothing
+ * can be on its way: whoever sends next sees the mark.
  */
 static __always_inline void leave(struct stream *stream, struct bpf_sock *sk)
 {
-	const struct end *other = bpf_map_lookup_elem(&ends, &stream->peer);
+	struct end *other = bpf_map_lookup_elem(&ends, &stream->peer);
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 
-	if (!other || !tcp)
+	if (!other || !tcp || !is_peer(stream, other))
 		return;
-	if (*(volatile const __u64 *)&other->has_sent && (!other->is_passed || other->is_shared))
+	if (*(volatile const __u64 *)&other->has_sent && (!other->is_passed || other->is_shared) &&
+	    is_in_flight(other->socket, (__u64)tcp, &stream->order))
 		return;
 	if (!is_queue_empty((__u64)tcp))
 		return;
@@ -266,8 +284,11 @@ static __always_inline void follow(struct bpf_sock_ops *context, int is_closing)
 	stream = bpf_sk_storage_get(&streams, sk, NULL, 0);
 	if (!stream)
 		return;
-	if (is_closing && (stream->state == STREAM_OPEN || stream->state == STREAM_REDIRECTED))
+	if (is_closing && (stream->state == STREAM_OPEN || stream->state == STREAM_REDIRECTED)) {
+		/* Perhaps by another task than the one that sends. */
+		share(stream);
 		mark_passed(stream);
+	}
 	if (stream->state == STREAM_PASSED)
 		leave(stream, sk);
 }
@@ -313,13 +334,13 @@ static __always_inline const struct end *find_peer(const struct stream *stream)
 {
 	const struct end *other = bpf_map_lookup_elem(&ends, &stream->peer);
 
-	if (!other || other->state != END_OPEN || other->sent != stream->received ||
-	    other->received != stream->sent)
-		return NULL;
-	return other;
+	return other && is_peer(stream, other) ? other : NULL;
 }
 
-/* Who sends is noted before the other end's mark is read; see leave(). */
+/*
+ * Who sends is noted before the other end's mark is read; see leave(). Atomic each time:
+ * it is after the mark is read that this socket's lock is seen as free.
+ */
 static __always_inline void note_sender(struct stream *stream, struct end *own)
 {
 	__u32 task = bpf_get_current_pid_tgid();
@@ -328,8 +349,7 @@ static __always_inline void note_sender(struct stream *stream, struct end *own)
 		stream->sender = task;
 	else if (stream->sender != task)
 		own->is_shared = 1;
-	if (!own->has_sent)
-		__sync_lock_test_and_set(&own->has_sent, 1);
+	__sync_lock_test_and_set(&own->has_sent, 1);
 }
 
 /* 0 when a message may be redirected, else why not. */
@@ -365,7 +385,7 @@ static __always_inline int check_message(struct bpf_sock *sk, struct stream *str
 		stream->assigned = assigned;
 		stream->peer_socket = other->socket;
 	}
-	return check_queue(stream, size);
+	return check_queue(stream, (__u64)tcp, size);
 }
 
 /* For the rules of all policies that allowed it, as one packet of so many bytes. */

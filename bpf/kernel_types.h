@@ -30,11 +30,53 @@ struct sk_psock {
 	struct list_head ingress_msg;
 };
 
+struct sock_common {
+	struct {
+		struct {
+			int counter;
+		} refs;
+	} skc_refcnt;
+};
+
+struct hlist_node {
+	struct hlist_node **pprev;
+};
+
+struct timer_list {
+	struct hlist_node entry;
+};
+
+/* A task, a poll() or an epoll that waits for a socket. */
+struct wait_queue_entry {
+	void *private;
+	struct list_head entry;
+};
+
+struct wait_queue_head {
+	struct list_head head;
+};
+
+struct socket_wq {
+	struct wait_queue_head wait;
+};
+
 struct sock {
+	struct sock_common __sk_common;
+	struct {
+		int owned;
+	} sk_lock;
+	struct socket_wq *sk_wq_raw;
+	struct timer_list sk_timer;
 	void *sk_user_data;
 };
 
+struct inet_connection_sock {
+	struct timer_list icsk_retransmit_timer;
+	struct timer_list icsk_delack_timer;
+};
+
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
 	__u32 write_seq;
 	_Bool is_mptcp;
 };

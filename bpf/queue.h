@@ -30,6 +30,8 @@
 #define BACKLOG_PAUSE (4ULL << 20)
 #define PAUSE_NS 100000
 #define PAUSE_LOOKS 64
+/* How many that wait on a socket are looked at. */
+#define SLEEPERS 4
 
 /* The kernel keeps flags in the low bits of sk_user_data. */
 #define USER_DATA_FLAGS 7ULL
@@ -112,8 +114,37 @@ static __always_inline void await_reader(struct stream *stream)
 		look(stream);
 }
 
+/*
+ * A task waits on a socket, in recv() perhaps: whoever waits there while the socket is
+ * in the table is told EAGAIN when TCP has room again for a send that it held up. What
+ * epoll waits with has no task.
+ */
+static __always_inline int has_sleeper(__u64 socket)
+{
+	const struct sock *sk = (const struct sock *)socket;
+	struct list_head *head = NULL, *node = NULL;
+	struct wait_queue_entry *entry;
+	struct socket_wq *wait = NULL;
+	void *task;
+
+	BPF_CORE_READ_INTO(&wait, sk, sk_wq_raw);
+	if (!wait)
+		return 0;
+	head = __builtin_preserve_access_index(&wait->wait.head);
+	BPF_CORE_READ_INTO(&node, head, next);
+	for (int i = 0; i < SLEEPERS && node && node != head; i++) {
+		entry = (void *)node - bpf_core_field_offset(struct wait_queue_entry, entry);
+		task = NULL;
+		BPF_CORE_READ_INTO(&task, entry, private);
+		if (task)
+			return 1;
+		BPF_CORE_READ_INTO(&node, node, next);
+	}
+	return 0;
+}
+
 /* 0 when a message of this size may be handed over, else why it better is not. */
-static __always_inline int check_queue(struct stream *stream, __u32 size)
+static __always_inline int check_queue(struct stream *stream, __u64 own, __u32 size)
 {
 	__u32 is_small;
 
@@ -130,7 +161,7 @@ static __always_inline int check_queue(struct stream *stream, __u32 size)
 	if (stream->waiting > BACKLOG_LIMIT)
 		return PASSED_BACKLOG;
 	stream->small_looks = is_small && stream->waiting ? stream->small_looks + 1 : 0;
-	return stream->small_looks >= SMALL_LOOKS ? PASSED_SMALL : 0;
+	return stream->small_looks >= SMALL_LOOKS && !has_sleeper(own) ? PASSED_SMALL : 0;
 }
 
 #endif

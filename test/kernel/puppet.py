@@ -12,6 +12,8 @@ import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from calls import CALLS
+
 sockets = {}
 
 
@@ -185,6 +187,8 @@ def run(command):
     arguments = [given(value) for value in command["args"]]
     if op == "setsockopt":
         arguments[:2] = [constant(name) for name in arguments[:2]]
+    if op in CALLS:
+        return CALLS[op](sock, *arguments)
     result = getattr(sock, op)(*arguments)
     if op == "accept":
         result[0].settimeout(2)
