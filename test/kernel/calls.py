@@ -112,6 +112,34 @@ def drain(sock, at, end):
     return at
 
 
+def together(sock, tasks, count, size):
+    """So many processes send equal messages, each of its own letter, at the same time."""
+    sock.setblocking(True)
+    children = []
+    for task in range(tasks):
+        child = os.fork()
+        if child == 0:
+            for _ in range(count):
+                sock.sendall(bytes([ord("a") + task]) * size)
+            os._exit(0)
+        children.append(child)
+    watched[sock] = children
+    return tasks
+
+
+def tally(sock, total, size):
+    """Reads so many bytes; how many times `size` of each letter came."""
+    counts, seen = {}, 0
+    while seen < total:
+        data = sock.recv(BLOCK)
+        if not data:
+            break
+        seen += len(data)
+        for letter in set(data):
+            counts[letter] = counts.get(letter, 0) + data.count(letter)
+    return [counts[letter] / size for letter in sorted(counts)]
+
+
 def completion(sock):
     """Waits for a MSG_ZEROCOPY completion."""
     poll = select.poll()
@@ -137,10 +165,21 @@ def quickly(sock, address, *messages):
     sock.settimeout(2)
 
 
+def send_while_connecting(sock, address, message):
+    """A thread sends, and blocks, while the connection is still being made."""
+    sock.setblocking(False)
+    sock.connect_ex(address)
+    sock.setblocking(True)
+    thread = threading.Thread(target=sock.sendall, args=(message,))
+    thread.start()
+    thread.join()
+    sock.settimeout(2)
+
+
 CALLS = {
     call.__name__: call
     for call in (
         queued, sendfile, splice_from, splice_to, watch, events, flood, pour, join, drain,
-        completion, quickly,
+        together, tally, completion, quickly, send_while_connecting,
     )
 }
