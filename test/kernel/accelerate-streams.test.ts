@@ -11,7 +11,7 @@ interface Totals {
   readonly wrong: readonly string[];
 }
 
-const CONNECTIONS = 300;
+const CONNECTIONS = 200;
 const PARALLEL = 16;
 
 for (const address of ['127.0.0.1', '::1']) {

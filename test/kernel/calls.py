@@ -1,6 +1,7 @@
 # What a puppet can do with a socket beside Python's own methods.
 import errno
 import fcntl
+import functools
 import os
 import select
 import struct
@@ -16,11 +17,19 @@ SPLICE_F_NONBLOCK = 2
 watched = {}
 
 
+@functools.lru_cache(maxsize=64)
+def block_of(number):
+    first = number * BLOCK // 8
+    return struct.pack(">%dQ" % (BLOCK // 8), *range(first, first + BLOCK // 8))
+
+
 def pattern(at, size):
     """The bytes at this place of the endless stream that flood sends and drain expects."""
-    first, last = at // 8, (at + size + 7) // 8
-    words = struct.pack(">%dQ" % (last - first), *range(first, last))
-    return words[at - first * 8 : at - first * 8 + size]
+    data = b""
+    while len(data) < size:
+        number, offset = divmod(at + len(data), BLOCK)
+        data += block_of(number)[offset : offset + size - len(data)]
+    return data
 
 
 def queued(sock):
