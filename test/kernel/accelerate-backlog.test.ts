@@ -25,8 +25,10 @@ t.test('a reader that stops reading', { skip }, async (t) => {
       });
       t.comment(`${sent} bytes until it would block`);
       t.equal((added['backlog'] ?? 0) + (added['small'] ?? 0), 1, 'it went back to TCP');
+      // TCP may find some more room meanwhile.
+      sent = (await near.do('flood', sent, 1 << 30, size)) as number;
       t.ok(sent < BACKLOG + TCP_QUEUES, 'the queues are bounded');
-      t.equal(await near.do('flood', sent, 1 << 30, size), sent, 'TCP lets nothing more through');
+      t.equal(await near.do('writable', 0), false, 'TCP holds the sender up');
       t.equal(await far.do('drain', 0, sent), sent, 'in order');
       const end = sent + 32 * MIB;
       await near.do('pour', sent, end, size);

@@ -102,7 +102,7 @@ def pour(sock, at, end, size):
         for begin in range(at, end, size):
             sock.sendall(pattern(begin, min(size, end - begin)))
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     watched[sock] = thread
 
