@@ -7,6 +7,9 @@ import t from 'tap';
 import { skip, Stage } from '../kernel/acceleration.js';
 import { Daemon, run } from './command.js';
 
+const SMALL = 'ping,set,get,incr,lpush,lrange_100,mset';
+const LARGE = 'set,get';
+
 t.test('redis', { skip, timeout: 300_000 }, async (t) => {
   const stage = new Stage();
   t.teardown(() => stage.close());
@@ -26,7 +29,7 @@ t.test('redis', { skip, timeout: 300_000 }, async (t) => {
   ]) {
     t.test(`redis-benchmark ${options}`, async (t) => {
       const added = await stage.added(async () => {
-        const line = `redis-benchmark ${options} -q -r 1000 -t ping,set,get,incr,lpush,lrange_100,mset`;
+        const line = `redis-benchmark ${options} -q -r 1000 -t ${options.includes('-d') ? LARGE : SMALL}`;
         const { code, stdout, stderr } = await run(stage, stage.client, line);
         t.equal(code, 0, stderr);
         t.match(stdout, /SET: [\d.]+ requests per second/);
