@@ -138,7 +138,7 @@ class Chunks {
       }
     }
     this.count = before;
-    return this.addNode(entry, { ...chunk, from: first });
+    return this.addNode(entry, { from: first, to, bits, high, low, level: chunk.level });
   }
 
   private addNode(entry: number, { from, to, bits, high, low, level }: Chunk): boolean {
@@ -158,9 +158,20 @@ class Chunks {
     for (let index = 0; index < 1 << width; index++) {
       let last = first;
       while (last < to && this.bitsOf(last + 1, at, width) === index) last++;
+      if (last === first) {
+        roots.set(node + index, this.classes[first]!, 0);
+        continue;
+      }
       const [childHigh, childLow] = withBits(base[0], base[1], at, width, index);
-      const child = { from: first, to: last, bits: at + width, level: level + 1 };
-      if (!this.add(node + index, { ...child, high: childHigh, low: childLow })) return false;
+      const child = {
+        from: first,
+        to: last,
+        bits: at + width,
+        high: childHigh,
+        low: childLow,
+        level: level + 1,
+      };
+      if (!this.add(node + index, child)) return false;
       first = last;
     }
     if (skip === 0) return true;
