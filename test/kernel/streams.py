@@ -44,7 +44,9 @@ class Shape:
     def __init__(self, seed, port):
         rng = random.Random("%s/%d" % (seed, port))
         self.port = port
-        self.kind = rng.choice(["turns", "duplex", "duplex", "once"])
+        self.kind = rng.choices(
+            ["turns", "duplex", "once", "small", "bulk"], weights=[24, 48, 24, 3, 1]
+        )[0]
         self.closer = rng.choice(["client", "server"])
         self.half_closes = {"client": rng.random() < 0.5, "server": rng.random() < 0.5}
         self.turns = rng.randint(1, 12)
@@ -60,6 +62,12 @@ class Shape:
         self.rngs = {side: random.Random(rng.random()) for side in ("client", "server")}
 
     def sizes(self, rng, most):
+        if self.kind == "small":
+            return [rng.randint(1, 300) for _ in range(rng.randint(0, 6000))]
+        if self.kind == "bulk":
+            most = rng.choice([1, 4096, LARGEST_MESSAGE])
+            total = rng.choice([0, 4096, 24 << 20])
+            return [most] * (total // most if most > 1 else min(total, 4096))
         if self.kind == "once":
             return [rng.randint(1, most)]
         if self.kind == "turns":
@@ -244,7 +252,7 @@ def converse(sock, shape, side):
     other = "server" if side == "client" else "client"
     inbox = Inbox(shape.bytes[other])
     rng = shape.rngs[side]
-    half_closes = shape.half_closes[side] and shape.kind == "duplex"
+    half_closes = shape.half_closes[side] and shape.kind in ("duplex", "small", "bulk")
     sock.settimeout(None)
     try:
         if shape.kind == "turns":
