@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import t from 'tap';
 import { openAccelerationMaps } from '../../src/kernel/acceleration.js';
 import { close, read, say, skip, Stage } from './acceleration.js';
-import { Program } from './program.js';
 import { until } from './sandbox.js';
 
 /** What bpftool lists, whosever it is. */
@@ -28,15 +27,9 @@ t.test('short connections', { skip }, async (t) => {
   t.teardown(() => stage.close());
   await stage.box.apply(stage.policy());
   const { place } = stage.box;
-  const run = (cgroup: string, ...argv: readonly (string | number)[]): Program => {
-    const at = { cgroup: join(place.cgroupRoot, cgroup), netns: stage.netns.name };
-    const program = Program.start(at, 'short.py', ...argv.map(String));
-    t.teardown(() => program.end());
-    return program;
-  };
-  const server = run(stage.server, 'serve', CONNECTIONS);
+  const server = stage.program(stage.server, 'short.py', 'serve', CONNECTIONS);
   const { port } = await server.line<{ port: number }>();
-  const client = run(stage.client, 'connect', port, CONNECTIONS, PARALLEL);
+  const client = stage.program(stage.client, 'short.py', 'connect', port, CONNECTIONS, PARALLEL);
   t.same(await client.line(), { answers: CONNECTIONS, wrong: [] });
   t.same(await server.line(), { answers: CONNECTIONS, wrong: [] });
   const { redirected, messages } = await stage.counts();

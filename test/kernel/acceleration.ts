@@ -1,9 +1,11 @@
 // Two cgroups that accelerate, in a network namespace of their own, with a process in each.
 
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { canAccelerate } from '../../src/kernel/acceleration.js';
 import type { StatusAcceleration } from '../../src/report/acceleration.js';
 import { Netns } from './netns.js';
+import { Program } from './program.js';
 import type { Puppet, PuppetSocket } from './puppet.js';
 import { Sandbox, until } from './sandbox.js';
 import { policyText } from './traffic.js';
@@ -24,6 +26,7 @@ export class Stage {
   readonly netns = new Netns();
   readonly client = this.box.cgroup('client');
   readonly server = this.box.cgroup('server');
+  readonly #programs: Program[] = [];
   readonly inner: Puppet;
   readonly outer: Puppet;
 
@@ -87,6 +90,14 @@ export class Stage {
     return pair;
   }
 
+  /** Starts a program of this folder in one of the cgroups. */
+  program(cgroup: string, script: string, ...argv: readonly (string | number)[]): Program {
+    const place = { cgroup: join(this.box.place.cgroupRoot, cgroup), netns: this.netns.name };
+    const program = Program.start(place, script, ...argv.map(String));
+    this.#programs.push(program);
+    return program;
+  }
+
   /** State of a TCP socket of this namespace as /proc/net/tcp writes it: 05 is FIN-WAIT-2. */
   state(localPort: number): string | undefined {
     const lines = readFileSync(`/proc/${String(this.inner.pid)}/net/tcp`, 'utf8').split('\n');
@@ -101,6 +112,7 @@ export class Stage {
   }
 
   async close(): Promise<void> {
+    for (const program of this.#programs) await program.end();
     await this.box.close();
     this.netns.close();
   }

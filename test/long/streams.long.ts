@@ -1,9 +1,7 @@
 // Ten thousand connections of random shapes, every byte compared at both ends.
 
-import { join } from 'node:path';
 import t from 'tap';
 import { skip, Stage } from '../kernel/acceleration.js';
-import { Program } from '../kernel/program.js';
 
 interface Totals {
   readonly connections: number;
@@ -13,6 +11,7 @@ interface Totals {
 }
 
 const CONNECTIONS = 5000;
+const HALF_CLOSES = 10_000;
 const PARALLEL = 24;
 
 for (const address of ['127.0.0.1', '::1']) {
@@ -22,15 +21,18 @@ for (const address of ['127.0.0.1', '::1']) {
     await stage.box.apply(stage.policy());
     const seed = process.env['CGFW_SEED'] ?? String(Date.now());
     t.comment(`CGFW_SEED=${seed}`);
-    const run = (cgroup: string, ...argv: readonly (string | number)[]): Program => {
-      const place = { cgroup: join(stage.box.place.cgroupRoot, cgroup), netns: stage.netns.name };
-      const program = Program.start(place, 'streams.py', ...argv.map(String));
-      t.teardown(() => program.end());
-      return program;
-    };
-    const server = run(stage.server, 'serve', address, seed, CONNECTIONS);
+    const server = stage.program(stage.server, 'streams.py', 'serve', address, seed, CONNECTIONS);
     const { port } = await server.line<{ port: number }>();
-    const client = run(stage.client, 'connect', address, port, seed, CONNECTIONS, PARALLEL);
+    const client = stage.program(
+      stage.client,
+      'streams.py',
+      'connect',
+      address,
+      port,
+      seed,
+      CONNECTIONS,
+      PARALLEL,
+    );
     for (const program of [client, server]) {
       const totals = await program.line<Totals>();
       t.match(totals, { connections: CONNECTIONS, wrong: [] });
@@ -42,3 +44,30 @@ for (const address of ['127.0.0.1', '::1']) {
     await stage.isQuiet();
   });
 }
+
+t.test(
+  'nothing is lost when one direction is closed while the other is busy',
+  { skip, timeout: 300_000 },
+  async (t) => {
+    const stage = new Stage();
+    t.teardown(() => stage.close());
+    await stage.box.apply(stage.policy());
+    const seed = process.env['CGFW_SEED'] ?? String(Date.now());
+    t.comment(`CGFW_SEED=${seed}`);
+    const server = stage.program(stage.server, 'halfclose.py', 'serve', seed, HALF_CLOSES);
+    const { port } = await server.line<{ port: number }>();
+    const client = stage.program(
+      stage.client,
+      'halfclose.py',
+      'connect',
+      port,
+      seed,
+      HALF_CLOSES,
+      6,
+    );
+    for (const program of [client, server])
+      t.same(await program.line(), { connections: HALF_CLOSES, wrong: [] });
+    t.ok((await stage.counts()).fallbacks['withPeer']! > 0, 'some were busy');
+    await stage.isQuiet();
+  },
+);
