@@ -146,6 +146,16 @@ static __always_inline int is_wanted(const struct path *path)
 	return policy && policy->flags & POLICY_ACCELERATE;
 }
 
+/* Set before our programs were there to note it, perhaps on the listener. */
+static __always_inline int has_zerocopy(const struct tcp_sock *tcp)
+{
+	const struct sock *sk = (const struct sock *)tcp;
+	unsigned long flags = 0;
+
+	BPF_CORE_READ_INTO(&flags, sk, __sk_common.skc_flags);
+	return flags >> bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) & 1;
+}
+
 /* 0 when the connection can be redirected from its first byte on, else why not. */
 static __always_inline int refusal(struct bpf_sock_ops *context, const struct stream *stream,
 				   const struct tcp_sock *tcp)
@@ -158,7 +168,7 @@ static __always_inline int refusal(struct bpf_sock_ops *context, const struct st
 		return PASSED_DEEP;
 	if (!is_wanted(&stream->path))
 		return PASSED_OFF;
-	if (bpf_core_field_exists(tcp->is_mptcp) && tcp->is_mptcp)
+	if (has_zerocopy(tcp) || (bpf_core_field_exists(tcp->is_mptcp) && tcp->is_mptcp))
 		return PASSED_OPTION;
 	return 0;
 }

@@ -36,6 +36,7 @@ struct sock_common {
 			int counter;
 		} refs;
 	} skc_refcnt;
+	unsigned long skc_flags;
 };
 
 struct hlist_node {
@@ -74,6 +75,8 @@ struct inet_connection_sock {
 	struct timer_list icsk_retransmit_timer;
 	struct timer_list icsk_delack_timer;
 };
+/* Bits of skc_flags; the running kernel says which. */
+enum sock_flags { SOCK_ZEROCOPY = 1 };
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;

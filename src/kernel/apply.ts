@@ -14,7 +14,14 @@ import { cgroupId } from './cgroups.js';
 import { ATTACH_TYPE, loadSet } from './load.js';
 import { eraseInterface } from './interface-table.js';
 import { readInterfaceLinks } from './interfaces.js';
-import { attachCgroup, isErrno, listInterfaces, membarrier, openPinnedLink } from './native.js';
+import {
+  attachCgroup,
+  attachMessages,
+  isErrno,
+  listInterfaces,
+  membarrier,
+  openPinnedLink,
+} from './native.js';
 import { clearOwner, eraseOwner, writeOwner } from './owners.js';
 import {
   linkName,
@@ -54,6 +61,7 @@ export async function applyActions(place: Place, input: ApplyInput): Promise<Fai
   const failures: Failure[] = [];
   let set = openCurrentSet(place.pinRoot);
   try {
+    takeMessages(set);
     for (const action of input.actions) {
       input.onAction?.(action);
       if (action.op === 'load') {
@@ -61,6 +69,7 @@ export async function applyActions(place: Place, input: ApplyInput): Promise<Fai
         set = null;
         await loadSet(place, action.set);
         set = openCurrentSet(place.pinRoot);
+        takeMessages(set);
         continue;
       }
       try {
@@ -75,6 +84,15 @@ export async function applyActions(place: Place, input: ApplyInput): Promise<Fai
     set?.close();
   }
   return failures;
+}
+
+/**
+ * Sockets that come into the table get the program of this set; those in it keep theirs.
+ * Done for each plan: one that was cut short after its load has left the old one there.
+ */
+function takeMessages(set: LoadedSet | null): void {
+  if (set !== null && set.acceleration !== null)
+    attachMessages(set.program('redirect'), set.acceleration.sockets);
 }
 
 /**
@@ -99,7 +117,7 @@ async function runAction(
   switch (action.op) {
     case 'detach':
       for (const hook of action.hooks) detach(place, action.id, hook);
-      if (BASE_HOOKS.every((hook) => action.hooks.includes(hook))) eraseMember(set, action.id);
+      if (isBare(place, action.id)) eraseMember(set, action.id);
       return;
     case 'sweep':
       sweep(place, set, action.target);
@@ -236,8 +254,13 @@ function sweep(place: Place, set: LoadedSet | null, target: string): void {
   if (parsed !== null)
     removePin(place.pinRoot, `links/${replacedLinkName(parsed.id, parsed.hook)}`);
   if (parsed !== null && isAlive(join(place.pinRoot, target))) return;
-  if (parsed !== null) eraseMember(set, parsed.id);
   removePin(place.pinRoot, target);
+  if (parsed !== null && isBare(place, parsed.id)) eraseMember(set, parsed.id);
+}
+
+/** Nothing judges the packets of the cgroup, whichever links it had. */
+function isBare(place: Place, id: number): boolean {
+  return !BASE_HOOKS.some((hook) => existsSync(join(place.pinRoot, 'links', linkName(id, hook))));
 }
 
 function sweepInterface(place: Place, set: LoadedSet | null, pin: string, ifindex: number): void {

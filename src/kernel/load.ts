@@ -12,7 +12,7 @@ import type { Hook, ProgramSet } from '../compile/state.js';
 import type { Capacity } from '../compile/tables.js';
 import { ACCELERATION_MAPS, isAccelerationMap } from './acceleration.js';
 import { COUNTER_MAPS, SHARED_MAPS, TABLE_MAPS } from './maps.js';
-import { attachMessages, openObject, probeHelper, probeProgramType } from './native.js';
+import { openObject, probeHelper, probeProgramType } from './native.js';
 import type { BpfMap, BpfObject } from './native.js';
 import { listSets, removePin } from './pins.js';
 import type { Place } from './place.js';
@@ -261,26 +261,12 @@ function pinSet(
   objects.forEach((object, index) => {
     for (const name of usable[index]?.programs ?? []) object.program(name).pin(join(set, name));
   });
-  if (capacity.acceleration > 0) beginAcceleration(place, maps, objects, current);
-}
-
-/** Sockets that are in the table keep the program that judges them; new ones get this set's. */
-function beginAcceleration(
-  place: Place,
-  maps: MapsByName,
-  objects: readonly BpfObject[],
-  current: LoadedSet | null,
-): void {
-  const isNew = current === null || current.acceleration === null;
+  if (capacity.acceleration === 0 || (current !== null && current.acceleration !== null)) return;
   for (const name of ACCELERATION_MAPS) {
-    const pin = join('shared', name);
     // One of a load that was cut short may lie there.
-    if (isNew) removePin(place.pinRoot, pin);
-    if (isNew) maps[name]?.pin(join(place.pinRoot, pin));
+    removePin(place.pinRoot, join('shared', name));
+    maps[name]?.pin(join(place.pinRoot, 'shared', name));
   }
-  const redirect = objects.at(-1)?.program('redirect');
-  if (redirect !== undefined && maps['sockets'] !== undefined)
-    attachMessages(redirect, maps['sockets']);
 }
 
 /** How libbpf and the kernel call the attach point of each hook. */

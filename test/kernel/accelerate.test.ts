@@ -1,10 +1,17 @@
 // Local TCP past the TCP stack, between real sockets of real cgroups.
 
+import { unlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { canAccelerate } from '../../src/kernel/acceleration.js';
+import { attachMessages, openPinnedMap, openPinnedProgram } from '../../src/kernel/native.js';
+import { listSets } from '../../src/kernel/pins.js';
 import type { StatusAcceleration } from '../../src/report/acceleration.js';
 import { Sandbox, until } from './sandbox.js';
 import type { Puppet, PuppetSocket } from './puppet.js';
+
+/** Python's socket module does not know it. */
+const SO_ZEROCOPY = 60;
 
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.close());
@@ -183,6 +190,56 @@ t.test('local TCP', { skip }, async (t) => {
     t.equal(await say(near, next, 'hello'), 'hello');
     t.equal(await say(next, near, 'and back'), 'and back');
     for (const socket of [near, far, next, listener]) await socket.do('close');
+  });
+
+  t.test('is left alone where zero copies were asked for before the policy came', async (t) => {
+    await sandbox.apply(policy('', '', 'false'));
+    const listener = await outer.socket('AF_INET');
+    await listener.do('setsockopt', 'SOL_SOCKET', SO_ZEROCOPY, 1);
+    await listener.do('bind', ['127.0.0.1', 0]);
+    await listener.do('listen', 16);
+    await sandbox.apply(policy());
+    const before = await acceleration();
+    const near = await inner.socket('AF_INET');
+    await near.do('connect', ['127.0.0.1', await listener.port()]);
+    const far = await listener.accept();
+    t.equal(await say(far, near, 'to the client'), 'to the client');
+    const after = await acceleration();
+    t.equal(after.fallbacks['option'], before.fallbacks['option']! + 1);
+    t.equal(after.messages, before.messages);
+    for (const socket of [near, far, listener]) await socket.do('close');
+  });
+
+  t.test('begins again where a map or the program of messages was lost', async (t) => {
+    const { pinRoot } = sandbox.place;
+    const isRedirected = async (): Promise<boolean> => {
+      const before = await acceleration();
+      const { near, far } = await connect(inner, outer);
+      t.equal(await say(near, far, 'hello'), 'hello');
+      await near.do('close');
+      await far.do('close');
+      return (await acceleration()).messages === before.messages + 1;
+    };
+    unlinkSync(join(pinRoot, 'shared/members'));
+    await sandbox.apply(policy());
+    t.equal((await sandbox.cgfw('diff', sandbox.policyFile)).code, 0, 'one apply mends it');
+    t.ok(await isRedirected());
+
+    const other = new Sandbox();
+    t.teardown(() => other.close());
+    const elsewhere = other.cgroup('elsewhere');
+    await other.apply(
+      `version: 1\npolicies:\n  - {name: elsewhere, cgroups: [${elsewhere}], accelerate: true}\n`,
+    );
+    const set = listSets(other.place.pinRoot).at(-1)!.folder;
+    const stranger = openPinnedProgram(join(other.place.pinRoot, set, 'redirect'));
+    const sockets = openPinnedMap(join(pinRoot, 'shared/sockets'));
+    attachMessages(stranger, sockets);
+    for (const opened of [stranger, sockets]) opened.close();
+    t.notOk(await isRedirected(), 'by the rules of another set it is not');
+    await sandbox.apply(policy('    log: none\n'));
+    t.ok(await isRedirected());
+    await sandbox.apply(policy());
   });
 
   t.test('stays redirected over a change that still allows it', async (t) => {
