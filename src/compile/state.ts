@@ -43,7 +43,7 @@ export interface Attachment {
 }
 
 /** The cgroup was removed, and still has sockets or waits for the kernel to let go. */
-export function isLingering({ path }: Attachment): boolean {
+export function isLingering({ path }: Pick<Attachment, 'path'>): boolean {
   return path.startsWith('#');
 }
 

@@ -14,7 +14,8 @@ import { ACCELERATION_MAPS, isAccelerationMap } from './acceleration.js';
 import { COUNTER_MAPS, SHARED_MAPS, TABLE_MAPS } from './maps.js';
 import { openObject, probeHelper, probeProgramType } from './native.js';
 import type { BpfMap, BpfObject } from './native.js';
-import { listSets, removePin } from './pins.js';
+import { copyOwner } from './owners.js';
+import { entriesOf, listSets, parseLinkName, removePin } from './pins.js';
 import type { Place } from './place.js';
 import { openCurrentSet } from './set.js';
 import type { LoadedSet, ProgramName } from './set.js';
@@ -98,6 +99,7 @@ export async function loadSet(place: Place, wanted: ProgramSet): Promise<void> {
     const maps = await loadObjects(place, capacity, current, objects);
     if (current === null) beginControl(maps['control']);
     else carryOver(place, current, maps, capacity);
+    if (current !== null && current.acceleration === null) copyOwners(place, current, maps);
     pinSet(place, `tmp-${name}`, maps, objects, current, capacity);
     renameSync(join(place.pinRoot, `tmp-${name}`), join(place.pinRoot, `set-${name}`));
   } finally {
@@ -216,6 +218,14 @@ function carryOver(place: Place, current: LoadedSet, maps: MapsByName, capacity:
   if (counters === undefined || counters === current.maps.counters) return;
   const sums = current.maps.counters.sumPerCpu(0, current.capacity.counters);
   writeCounters(counters, sums);
+}
+
+/** A map of members that is a new one knows every cgroup before any program asks it. */
+function copyOwners(place: Place, { maps: { owners } }: LoadedSet, { members }: MapsByName): void {
+  if (members === undefined) return;
+  const links = entriesOf(join(place.pinRoot, 'links')).map(parseLinkName);
+  const ids = new Set(links.flatMap((link) => (link === null ? [] : [link.id])));
+  for (const id of ids) copyOwner(owners, members, id);
 }
 
 /** null: damaged, and then nothing worth carrying over; the plan fills in a new generation. */

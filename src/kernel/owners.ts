@@ -28,6 +28,12 @@ export function clearOwner(owners: BpfMap, id: number): void {
   if (owners.lookup(key) !== null) owners.update(key, new Uint8Array(owner.size));
 }
 
+/** Both slots of a cgroup, to a map that has nothing of it yet. */
+export function copyOwner(owners: BpfMap, to: BpfMap, id: number): void {
+  const owner = owners.lookup(keyOf(id));
+  if (owner !== null) to.update(keyOf(id), Uint8Array.from(owner));
+}
+
 /** For a map in which a cgroup that nobody owns has no entry. */
 export function eraseOwner(owners: BpfMap, id: number): void {
   owners.delete(keyOf(id));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { CgfwError } from '../base/error.js';
 import type { Program } from '../compile/program.js';
 import type { Capacity } from '../compile/tables.js';
-import { compareAttachments, HOOKS, NOTHING } from '../compile/state.js';
+import { compareAttachments, HOOKS, isLingering, NOTHING } from '../compile/state.js';
 import type { Attachment, Cgroup, Hook, State } from '../compile/state.js';
 import { interfaceAttachments, readInterfaceLinks } from './interfaces.js';
 import { programsHere } from './load.js';
@@ -126,23 +126,29 @@ function readLinks(
   }
   const paths = new Map(cgroups.map((cgroup) => [cgroup.id, cgroup.path]));
   const inOrder = (hooks: readonly Hook[]): Hook[] => HOOKS.filter((hook) => hooks.includes(hook));
-  const attachments = [...byId].map(([id, { hooks, outdated }]) => ({
-    id,
-    path: paths.get(id) ?? `#${String(id)}`,
-    policy: generation === 0 ? 0 : ownerOf(set, id, generation & 1),
-    hooks: inOrder(hooks),
-    outdated: inOrder(outdated),
-  }));
+  const attachments = [...byId].map(([id, { hooks, outdated }]) => {
+    const path = paths.get(id) ?? `#${String(id)}`;
+    return {
+      id,
+      path,
+      policy: generation === 0 ? 0 : ownerOf(set, { id, path }, generation & 1),
+      hooks: inOrder(hooks),
+      outdated: inOrder(outdated),
+    };
+  });
   return { attachments: attachments.sort(compareAttachments), dead };
 }
 
 /** No policy's index: the two places that say it differ. */
 const UNCLEAR = -1;
 
-/** What the packet hooks and the programs of acceleration take for the cgroup's policy. */
-function ownerOf(set: LoadedSet, id: number, slot: number): number {
+/**
+ * What the packet hooks and the programs of acceleration take for the cgroup's policy.
+ * One that is gone from the tree is known by its policy alone: unclear, it would be let go.
+ */
+function ownerOf(set: LoadedSet, { id, path }: Cgroup, slot: number): number {
   const owner = readOwner(set.maps.owners, id, slot) ?? 0;
-  if (set.acceleration === null) return owner;
+  if (set.acceleration === null || isLingering({ path })) return owner;
   const member = readOwner(set.acceleration.members, id, slot) ?? 0;
   return member === owner ? owner : UNCLEAR;
 }

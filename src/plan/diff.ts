@@ -106,20 +106,16 @@ function fills(desired: State, loaded: State): Action[] {
   return [{ op: 'fill', target: `generation ${String(loaded.generation + 1)}`, changes }];
 }
 
-/**
- * Before a switch every attached cgroup is assigned aside; without one only what drifted,
- * or all where the load makes the map anew that acceleration finds owners in.
- */
+/** Before a switch every attached cgroup is assigned aside; without one only what drifted. */
 function assigns(desired: State, loaded: State, needsSwitch: boolean): Action[] {
   const present = byId(loaded.attachments);
   const wanted = byId(desired.attachments);
-  const isMapNew = beginsAcceleration(desired.programs, loaded.programs);
   const actions: Action[] = [];
   for (const attachment of desired.attachments) {
     if (needsSwitch) actions.push(assign(desired, attachment, 'idle'));
     else {
       const have = present.get(attachment.id);
-      if (have !== undefined && (isMapNew || have.policy !== attachment.policy)) {
+      if (have !== undefined && have.policy !== attachment.policy) {
         actions.push(assign(desired, attachment, 'active'));
       }
     }
@@ -130,10 +126,6 @@ function assigns(desired: State, loaded: State, needsSwitch: boolean): Action[] 
     actions.push(assign(desired, { ...attachment, policy: 0 }, 'idle'));
   }
   return actions;
-}
-
-function beginsAcceleration(desired: ProgramSet | null, loaded: ProgramSet | null): boolean {
-  return (desired?.capacity.acceleration ?? 0) > (loaded?.capacity.acceleration ?? 0);
 }
 
 function switches(loaded: State): Action[] {

@@ -1,6 +1,6 @@
 // Local TCP past the TCP stack, between real sockets of real cgroups.
 
-import { unlinkSync } from 'node:fs';
+import { unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { canAccelerate } from '../../src/kernel/acceleration.js';
@@ -241,6 +241,32 @@ t.test('local TCP', { skip }, async (t) => {
     t.ok(await isRedirected());
     await sandbox.apply(policy());
   });
+
+  t.test(
+    'keeps the policy of a removed cgroup that has a socket, though owners are unclear',
+    async (t) => {
+      const box = new Sandbox();
+      t.teardown(() => box.close());
+      const leaving = box.cgroup('leaving');
+      const text = `version: 1\npolicies:\n  - {name: leaving, cgroups: [${leaving}], accelerate: true, egress: {default: reject}}\n`;
+      await box.apply(text);
+      const puppet = box.puppet(leaving);
+      const socket = await puppet.socket('AF_INET', 'SOCK_DGRAM');
+      const elsewhere = join(box.place.cgroupRoot, box.cgroup('elsewhere'), 'cgroup.procs');
+      writeFileSync(elsewhere, String(puppet.pid));
+      await box.removeCgroup(leaving);
+      unlinkSync(join(box.place.pinRoot, 'shared/members'));
+      await box.apply(text);
+      const members = openPinnedMap(join(box.place.pinRoot, 'shared/members'));
+      const ids = [...members.keys()];
+      t.equal(ids.length, 1, 'what is made anew knows it');
+      members.delete(ids[0]!);
+      members.close();
+      await box.apply(text);
+      t.equal(await socket.try('sendto', { bytes: 'x' }, ['127.1.2.3', 9]), 'EPERM');
+      await socket.do('close');
+    },
+  );
 
   t.test('stays redirected over a change that still allows it', async (t) => {
     const { near, far } = await connect(inner, outer);
