@@ -75,6 +75,7 @@ struct inet_connection_sock {
 	struct timer_list icsk_retransmit_timer;
 	struct timer_list icsk_delack_timer;
 };
+
 /* Bits of skc_flags; the running kernel says which. */
 enum sock_flags { SOCK_ZEROCOPY = 1 };
 
