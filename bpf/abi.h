@@ -314,6 +314,7 @@ struct stream {
 	__u64 assigned;		/* and after how many assignments without a switch */
 	__u64 peer_socket;	/* address of the other end's struct sock */
 	__u64 waiting;		/* bytes in the other end's queue at the last look */
+	__u64 order;		/* see flight.h */
 	__u32 sent;		/* sequence numbers when it was established */
 	__u32 received;
 	__u32 state;		/* enum stream_state */
@@ -324,9 +325,9 @@ struct stream {
 	__u32 small_looks;	/* looks one after the other that found a stream of small messages */
 	__u32 judges;		/* how many of counter[] are used */
 	__u32 counter[JUDGES];	/* of the rules that allow it */
-	__u32 order;		/* see flight.h */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct stream) == 264, "stream");
+_Static_assert(sizeof(struct stream) == 272, "stream");
 
 /* What became of local TCP connections between cgroups that accelerate, for each CPU. */
 enum acceleration {

@@ -51,7 +51,7 @@ static __always_inline int is_held_by_more(__u64 socket)
 }
 
 /* `order` is anything of the caller's: an atomic access keeps the looks apart. */
-static __always_inline int is_in_flight(__u64 sender, __u64 receiver, __u32 *order)
+static __always_inline int is_in_flight(__u64 sender, __u64 receiver, __u64 *order)
 {
 	if (is_owned(sender))
 		return 1;
