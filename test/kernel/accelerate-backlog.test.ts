@@ -58,4 +58,23 @@ t.test('a reader that stops reading', { skip }, async (t) => {
     await near.do('close');
     await stage.isQuiet();
   });
+
+  t.test(
+    'a stream of small messages goes by TCP, unless somebody waits on its socket',
+    async (t) => {
+      for (const waits of [false, true]) {
+        const { near, far } = await stage.accelerated();
+        if (waits) await near.do('hear', 10);
+        const added = await stage.added(async () => {
+          await near.do('pour', 0, 8 * MIB, 1000);
+          t.equal(await far.do('drain', 0, 8 * MIB), 8 * MIB);
+          await near.do('join');
+        });
+        t.equal(added['small'], waits ? undefined : 1);
+        await far.do('sendall', { bytes: 'answer' });
+        t.equal(await near.do(waits ? 'heard' : 'recv', ...(waits ? [] : [10])), 'answer');
+        await close(near, far);
+      }
+    },
+  );
 });

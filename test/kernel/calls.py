@@ -15,6 +15,7 @@ FLOOD_LIMIT = 1 << 30
 SPLICE_F_NONBLOCK = 2
 
 watched = {}
+heard_by = {}
 
 
 @functools.lru_cache(maxsize=64)
@@ -111,6 +112,30 @@ def join(sock):
     watched.pop(sock).join()
 
 
+def hear(sock, size):
+    """A thread waits in recv; returns when it sleeps there. heard() gives what it got."""
+    sock.setblocking(True)
+    heard_by[sock] = []
+
+    def work():
+        try:
+            heard_by[sock].append(sock.recv(size).decode())
+        except OSError as error:
+            heard_by[sock].append(errno.errorcode[error.errno])
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    heard_by[sock].append(thread)
+    while "wait_woken" not in open("/proc/self/task/%d/wchan" % thread.native_id).read():
+        os.sched_yield()
+
+
+def heard(sock):
+    thread = heard_by[sock].pop(0)
+    thread.join()
+    return heard_by.pop(sock)[0]
+
+
 def drain(sock, at, end):
     """Reads from this place to that one; the first place that is not the pattern's, or `end`."""
     while at < end:
@@ -188,7 +213,7 @@ def send_while_connecting(sock, address, message):
 CALLS = {
     call.__name__: call
     for call in (
-        queued, sendfile, splice_from, splice_to, watch, events, flood, pour, join, drain,
+        queued, hear, heard, sendfile, splice_from, splice_to, watch, events, flood, pour, join, drain,
         together, tally, completion, quickly, send_while_connecting,
     )
 }
