@@ -1,7 +1,7 @@
 // Gathers what `cgfw status` shows, from the kernel.
 
 import { policy as policyAt } from '../abi/layout.gen.js';
-import { canAccelerate, readAcceleration } from '../kernel/acceleration.js';
+import { readAcceleration } from '../kernel/acceleration.js';
 import { readCounters, readFaults } from '../kernel/counters.js';
 import { findConflict } from '../kernel/conflict.js';
 import type { Place } from '../kernel/place.js';
@@ -15,12 +15,12 @@ import { statusInterfacePolicies, statusInterfaces } from '../report/interfaces.
 import { statusPolicies } from '../report/status.js';
 import type { Status, StatusMap } from '../report/status.js';
 import { ownedCgroups } from '../compile/owners.js';
-import type { Program } from '../compile/program.js';
 import type { Tables } from '../compile/tables.js';
 import { prospect } from './prospect.js';
 import type { Prospect } from './prospect.js';
 import type { Guard } from './guard.js';
 import { pendingTrial, secondsLeft } from './trial.js';
+import { isUnaccelerated, UNACCELERATED } from './unaccelerated.js';
 
 export interface Declared {
   /** The policy file's policy; null when it cannot be used. */
@@ -113,17 +113,10 @@ function notesOf(declared: Declared, { plan, held, loaded }: Prospect): string[]
       'pins of ours are missing or damaged: programs are attached, but what they enforce cannot be read; cgfw apply mends that',
     );
   }
-  if (wantsAcceleration(loaded.program) && !canAccelerate())
-    notes.push(
-      'accelerate: this kernel cannot do it (Linux 5.19 or newer with /sys/kernel/btf/vmlinux); connections go by TCP',
-    );
+  if (isUnaccelerated(loaded)) notes.push(UNACCELERATED);
   if (declared.trouble !== undefined) notes.push(declared.trouble);
   else if (!plan.inStep) notes.push('the kernel differs from the policy file: see cgfw diff');
   return notes;
-}
-
-function wantsAcceleration(program: Program | null): boolean {
-  return program?.names.policies.some(({ accelerate }) => accelerate) ?? false;
 }
 
 /** Why interfaces got generic mode where native would have done. */

@@ -19,6 +19,7 @@ import { guardsOf } from './guard.js';
 import type { Guard, Held } from './guard.js';
 import { reconcile } from './reconcile.js';
 import type { Outcome } from './reconcile.js';
+import { isUnaccelerated } from './unaccelerated.js';
 
 export interface StewardOptions {
   readonly place: Place;
@@ -42,6 +43,8 @@ export interface InForce {
   readonly generation: number;
   /** Programs are loaded; there is an event ring. */
   readonly isLoaded: boolean;
+  /** A policy asks for acceleration, and this kernel has none. */
+  readonly isUnaccelerated: boolean;
   /** Hash of the policy in force; null when there is none. */
   readonly hash: string | null;
   /** Names of its policies, those of interfaces last, in the order of Attachment.policy. */
@@ -208,6 +211,7 @@ function doneOf(outcome: Outcome): Done {
     state: {
       generation: state.generation,
       isLoaded: state.programs !== null,
+      isUnaccelerated: isUnaccelerated(state),
       hash: state.program === null ? null : (program?.names.hash ?? null),
       policies: [...(program?.names.policies ?? []), ...(program?.names.interfaces ?? [])].map(
         ({ name }) => name,

@@ -13,6 +13,7 @@ import type { Cause } from './agent.js';
 import type { Held } from './guard.js';
 import { Once } from './once.js';
 import type { Done, InForce, Trouble } from './steward.js';
+import { UNACCELERATED } from './unaccelerated.js';
 
 /** After these, a difference is no surprise. */
 const EXPLAINED: ReadonlySet<Cause> = new Set(['start', 'file', 'trial', 'retry']);
@@ -78,6 +79,9 @@ export class Storyteller {
     else if (this.#once.isNews('nothing', 'in force')) {
       this.#log.warn({ reconcile: id }, 'no policy is in force: nothing is filtered');
     }
+    if (!state.isUnaccelerated) this.#once.settle('acceleration');
+    else if (this.#once.isNews('acceleration', 'none'))
+      this.#log.warn({ reconcile: id }, UNACCELERATED);
     this.#log.debug({ reconcile: id, causes, inStep: plan.inStep }, 'looked');
     if (plan.inStep) {
       this.#remember(state);

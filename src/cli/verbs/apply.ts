@@ -3,6 +3,7 @@ import { agentOf } from '../../agent/presence.js';
 import { reconcile } from '../../agent/reconcile.js';
 import type { Outcome } from '../../agent/reconcile.js';
 import { pendingTrial, secondsLeft } from '../../agent/trial.js';
+import { isUnaccelerated, UNACCELERATED } from '../../agent/unaccelerated.js';
 import type { Action } from '../../plan/action.js';
 import type { Place } from '../../kernel/place.js';
 import { planToJson, renderPlan, renderSummary } from '../../plan/render.js';
@@ -64,6 +65,7 @@ export const apply: Verb = {
       ...(confirmWithinMs === null ? {} : { confirmWithinMs, onAction }),
     });
     warnHeld(world, outcome.held);
+    if (isUnaccelerated(outcome.state)) world.stderr(`warning: ${UNACCELERATED}\n`);
     const trial = trialOf(place);
     if (options['json'] === true) printJson(world, { ...outcomeToJson(outcome), trial });
     else printOutcome(world, outcome, trial);
