@@ -1,13 +1,12 @@
 // Every verb: what it prints, for people and for programs, and how it ends.
 
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { VERBS } from '../../src/cli/table.js';
 import { PACKAGE_ROOT } from '../../src/kernel/place.js';
-import { removeAllPins } from '../../src/kernel/pins.js';
 import { policyText, probe, reject } from '../agent/policies.js';
-import { AgentProcess, runProcess } from '../agent/process.js';
+import { runProcess } from '../agent/process.js';
 import { Sandbox } from '../kernel/sandbox.js';
 
 const BLOCKED = '127.1.2.3';
@@ -445,83 +444,4 @@ policies:
     stdout,
     /^reject {2}egress udp 1\.2\.3\.4:53\n {2}reject {2}\S+inner: inner egress#default \(\S+policy\.yaml:6\) /,
   );
-});
-
-t.test('exec', async (t) => {
-  const box = new Sandbox();
-  t.teardown(() => box.close());
-  await box.apply(policyText(`${box.name}/job-*`, { rules: reject(BLOCKED) }));
-  const exec = (cgroup: string, ...argv: readonly string[]) =>
-    runProcess(box, ['exec', '--cgroup', `${box.name}/${cgroup}`, '--', ...argv]);
-  const send = `import socket,sys
-try:
-    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', (sys.argv[1], 9)); print('ok')
-except PermissionError: print('EPERM')`;
-  for (let i = 0; i < 3; i++) {
-    t.same(
-      await exec(`job-${String(i)}`, 'python3', '-c', send, BLOCKED),
-      { code: 0, stdout: 'EPERM\n', stderr: '' },
-      'covered before the first packet',
-    );
-  }
-  t.equal((await exec('job-0', 'python3', '-c', send, '127.1.2.4')).stdout, 'ok\n');
-  t.equal((await exec('job-0', 'sh', '-c', 'exit 7')).code, 7, 'its exit code');
-  t.match((await exec('job-0', 'sh', '-c', 'kill -TERM $$')).stderr, /SIGTERM/, 'its signal');
-  t.equal(
-    (await exec('job-0', 'echo', '-n', '--json', '--', '-x')).stdout,
-    '--json -- -x',
-    'its arguments are its own',
-  );
-  t.match((await exec('job-0', 'cat', '/proc/self/cgroup')).stdout, `/${box.name}/job-0\n`);
-  const without = await exec('else', 'true');
-  t.equal(without.code, 0);
-  t.equal(
-    without.stderr,
-    `cgfw: no policy selects ${box.name}/else; only those of its ancestors apply\n`,
-  );
-  t.equal((await exec('job-0', '/nowhere/nothing')).code, 2);
-  const bare = await runProcess(box, ['exec', '--cgroup', `${box.name}/job-1`, 'echo', '--help']);
-  t.equal(bare.code, 0, 'the first word that is no option begins the command');
-  await box.cgfw('down');
-  t.match((await exec('job-0', 'true')).stderr, 'no policy is loaded; the command runs unfiltered');
-});
-
-t.test('down leaves nothing, whatever there was', async (t) => {
-  const box = new Sandbox();
-  t.teardown(() => box.close());
-  const web = box.cgroup('web');
-  const puppet = box.puppet(web);
-  t.same(
-    await box.cgfw('down'),
-    { code: 0, stdout: 'nothing was attached\n', stderr: '' },
-    'nothing was loaded',
-  );
-  await box.apply(policyText(web, { rules: reject(BLOCKED) }));
-  t.equal(await probe(puppet, BLOCKED), 'EPERM');
-  t.same(await box.cgfw('down'), {
-    code: 0,
-    stdout: 'detached 5 programs; nothing is filtered any more\n',
-    stderr: '',
-  });
-  t.equal(await probe(puppet, BLOCKED), 'ok');
-  t.notOk(readdirSync('/sys/fs/bpf').includes(box.name), 'no pin is left');
-  t.same(await box.json('down'), { detached: 0 }, 'twice is fine');
-
-  await box.apply(policyText(web, { rules: reject(BLOCKED) }));
-  removeAllPins(join(box.place.pinRoot, 'shared'));
-  t.equal((await box.cgfw('down')).code, 0, 'half of it was gone already');
-  t.equal(await probe(puppet, BLOCKED), 'ok');
-  t.notOk(readdirSync('/sys/fs/bpf').includes(box.name));
-
-  box.write(policyText(web, { rules: reject(BLOCKED) }));
-  const agent = await AgentProcess.start(box);
-  const refused = await box.cgfw('down');
-  t.equal(refused.code, 2);
-  t.match(
-    refused.stderr,
-    `cgfw: an agent is running (pid ${String(agent.pid)}) and would load the policy again\n  fix: stop it first`,
-  );
-  t.equal(await probe(puppet, BLOCKED), 'EPERM');
-  await agent.end('SIGKILL');
-  t.equal((await box.cgfw('down')).code, 0);
 });
