@@ -50,7 +50,7 @@
 #include <linux/types.h>
 #endif
 
-#define ABI_VERSION 2
+#define ABI_VERSION 3
 
 #define BLOCK_SIZE 4096
 
@@ -103,7 +103,7 @@ enum hook {
 
 /* Nothing is denied in this direction: replies need no remembered state. */
 #define DIRECTION_OPEN 1U
-/* All addresses, or all services, are treated alike: there is nothing to look up. */
+/* All addresses are treated alike: columns are rules. All services are: rows are rules. */
 #define DIRECTION_ONE_ROW 2U
 #define DIRECTION_ONE_COLUMN 4U
 
@@ -141,8 +141,8 @@ _Static_assert(sizeof(struct interface_owner) == 16, "interface_owner");
 
 /* Rows, columns and cells are offsets in cells; rules are offsets in rules. */
 struct direction {
-	__u32 row_base;		/* cells[row_base + class] = row */
-	__u32 col_base;		/* cells[col_base + service class] = column */
+	__u32 row_base;		/* cells[row_base + class] = row, or rule */
+	__u32 col_base;		/* cells[col_base + service class] = column, or rule */
 	__u32 cell_base;	/* cells[cell_base + row * cols + column] = rule */
 	__u32 cols;
 	__u32 rule_base;	/* rules[rule_base + rule] */

@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <bpf/bpf_helpers.h>
 #include "event.h"
-#include "flow.h"
+#include "exchange.h"
+#include "quick.h"
 #include "stream.h"
 #include "view.h"
 
@@ -14,16 +15,6 @@ char _license[] SEC("license") = "Dual MIT/GPL";
 #define PASS 1
 #define FAIL 0
 #define DROP 2
-
-static __always_inline __u32 rule_of(const struct view *view, const struct packet *packet,
-				     __u32 direction, __u32 judged)
-{
-	const struct direction *rules = &view->policy->direction[judged];
-	__u32 point = judged == direction ? packet->point : packet->reply_point;
-
-	return rules->rule_base + decide(view->slot, rules, packet->family,
-					 remote_of(packet, direction), point);
-}
 
 #define PLACE_SLOT 1U
 #define PLACE_INGRESS 2U
@@ -76,35 +67,29 @@ static __always_inline int allow_reply(struct view *view, struct packet *packet,
 
 /*
  * Sees to it that replies will be known; 1 when the exchange is a new one. What
- * the other direction began stays its own for as long as its rules allow that.
- * The first peer is noted in any case: to find it again costs less than to ask
- * whether the note is needed. Of the others, a reply that its own rules allow
- * needs none, unless `new` wants to know.
+ * the other direction began stays its own for as long as its rules allow that. A
+ * reply that its own rules allow needs no note, unless `new` wants to know.
  */
-static __always_inline int join_exchange(struct __sk_buff *skb, struct bpf_sock *sk,
-					 struct socket_flow *flow, struct view *view,
-					 struct packet *packet, __u32 direction, __u8 log)
+static __always_inline int join_exchange(struct bpf_sock *sk, struct view *view,
+					 struct packet *packet, __u32 direction,
+					 const struct peer_key *key, __u8 log)
 {
 	struct verdict reply = {};
-	int is_allowed;
+	int is_allowed = allow_reply(view, packet, &reply, direction);
+	struct socket_flow *flow;
 	__u32 starter;
 
-	if (!flow)
-		flow = bpf_sk_storage_get(&flows, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (is_allowed && packet->exchange == EXCHANGE_UDP && log != LOG_NEW &&
+	    reply.log != LOG_NEW)
+		return 0;
+	flow = bpf_sk_storage_get(&flows, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!flow)
 		count_fault(FAULT_FLOW);
-	else if (first_starter(flow, packet, direction) == starter_of(direction))
-		return 0;
-	else if (!flow->peer_starter && claim_first_peer(flow, packet, direction))
-		return 1;
-	is_allowed = allow_reply(view, packet, &reply, direction);
-	if (is_allowed && packet->exchange == EXCHANGE_UDP && log != LOG_NEW)
-		return 0;
-	starter = peer_starter(skb, flow, packet, direction);
+	starter = peer_starter(flow, key, packet, direction);
 	if (starter == starter_of(direction) || (starter == starter_of(!direction) && is_allowed))
 		return 0;
 	if (!flow || !note_first_peer(flow, packet, direction))
-		note_further_peer(skb, packet, direction);
+		note_further_peer(key, direction);
 	return 1;
 }
 
@@ -114,107 +99,92 @@ static __always_inline int join_exchange(struct __sk_buff *skb, struct bpf_sock 
  * peer, and what comes from there is judged as if it had been asked for. The
  * reverse proves nothing: anyone can connect a socket, and send.
  */
-static __always_inline int is_reply(struct __sk_buff *skb, struct bpf_sock *sk,
-				    struct socket_flow *flow, const struct packet *packet,
-				    __u32 direction)
+static __always_inline int is_reply(struct bpf_sock *sk, const struct packet *packet,
+				    __u32 direction, const struct peer_key *key)
 {
+	struct socket_flow *flow;
 	__u32 starter;
 
 	if (packet->exchange != EXCHANGE_UDP && packet->exchange != EXCHANGE_ECHO_REPLY)
 		return 0;
-	if (!flow)
-		flow = bpf_sk_storage_get(&flows, sk, NULL, 0);
-	starter = peer_starter(skb, flow, packet, direction);
+	flow = bpf_sk_storage_get(&flows, sk, NULL, 0);
+	starter = peer_starter(flow, key, packet, direction);
 	if (starter != STARTED_UNKNOWN)
 		return starter == starter_of(!direction);
 	return packet->exchange == EXCHANGE_UDP && direction == INGRESS &&
 	       sk->state == BPF_TCP_ESTABLISHED;
 }
 
-/* What a connection's packet needs besides the rule by which it was judged. */
-static __always_inline void judge_stream(struct bpf_sock *sk, struct view *view,
+/*
+ * A connection's packet. What the other direction began passes for as long as its
+ * rules allow that, whatever this direction's would say. 0 when the tables are damaged.
+ */
+static __always_inline int judge_stream(struct bpf_sock *sk, struct view *view,
 					 struct packet *packet, __u32 direction,
-					 struct verdict *verdict, __u32 starter)
+					 struct verdict *verdict)
 {
+	__u32 is_open = view->policy->direction[!direction].flags & DIRECTION_OPEN;
+	struct verdict reply = {};
+	__u32 starter;
+
 	verdict->is_new = (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-	if (verdict->action == ACTION_ALLOW)
-		return;
-	if (view->policy->direction[!direction].flags & DIRECTION_OPEN)
-		starter = tcp_starter(sk, packet, direction);
-	if (may_answer(sk, starter, direction))
-		allow_reply(view, packet, verdict, direction);
+	if (verdict->action == ACTION_ALLOW && is_open && !verdict->is_new)
+		return 1;
+	starter = tcp_starter(sk, packet, direction);
+	if (verdict->action != ACTION_ALLOW) {
+		if (may_answer(sk, starter, direction))
+			allow_reply(view, packet, verdict, direction);
+	} else if (starter == starter_of(!direction) && !is_open) {
+		if (!judge_by(view, packet, &reply, direction, !direction))
+			return 0;
+		if (reply.action != ACTION_ALLOW)
+			*verdict = reply;
+	}
+	return 1;
 }
 
-/* What a datagram needs that was judged by the rules of its own direction. */
+/* A datagram: who may begin an exchange may go on with it, whoever began. */
 static __always_inline void judge_datagram(struct __sk_buff *skb, struct bpf_sock *sk,
-					   struct socket_flow *flow, struct view *view,
-					   struct packet *packet, __u32 direction,
-					   struct verdict *verdict, __u32 starter)
+					   struct view *view, struct packet *packet,
+					   __u32 direction, struct verdict *verdict)
 {
 	__u32 other_flags = view->policy->direction[!direction].flags;
+	struct peer_key key = {};
 
+	fill_peer_key(&key, skb, packet, direction);
 	if (verdict->action != ACTION_ALLOW) {
-		if (is_reply(skb, sk, flow, packet, direction))
+		if (is_reply(sk, packet, direction, &key))
 			allow_reply(view, packet, verdict, direction);
 		return;
 	}
 	/* Whoever may answer by rule needs no note, unless `new` wants to know. */
-	if (packet->exchange != EXCHANGE_ECHO_REPLY && starter != starter_of(direction) &&
+	if (packet->exchange != EXCHANGE_ECHO_REPLY &&
 	    (!(other_flags & DIRECTION_OPEN) || verdict->log == LOG_NEW))
-		verdict->is_new = join_exchange(skb, sk, flow, view, packet, direction,
+		verdict->is_new = join_exchange(sk, view, packet, direction, &key,
 						verdict->log);
 }
 
 /*
  * Fills the verdict on a packet that could be read; 0 when the tables are damaged.
- * What the other direction is known to have begun is judged by its rules. Where
- * they allow everything, who began matters only to a packet that its own direction
- * denies, and to a SYN, which says it.
+ * The rules of its own direction come first: a packet that they allow is counted
+ * and logged as theirs.
  */
 static __always_inline int judge(struct __sk_buff *skb, struct view *view,
 				 struct packet *packet, __u32 direction, struct verdict *verdict)
 {
-	__u32 is_open = view->policy->direction[!direction].flags & DIRECTION_OPEN;
 	struct bpf_sock *sk = skb->sk;
-	__u8 exchange = sk ? packet->exchange : EXCHANGE_NONE;
-	__u32 starter = STARTED_UNKNOWN, judged = direction;
-	struct socket_flow *flow = NULL;
 
-	if (exchange == EXCHANGE_TCP && (!is_open || packet->tcp_flags & TCP_SYN)) {
-		starter = tcp_starter(sk, packet, direction);
-	} else if (exchange > EXCHANGE_TCP && !is_open) {
-		flow = bpf_sk_storage_get(&flows, sk, NULL, 0);
-		starter = first_starter(flow, packet, direction);
-	}
-	/* A request asks for itself, whoever has asked before. */
-	if (starter == starter_of(!direction) && exchange != EXCHANGE_ECHO_REQUEST)
-		judged = !direction;
-	if (!packet->is_common) {
-		if (!judge_by(view, packet, verdict, direction, judged))
-			return 0;
-	} else {
-		verdict->rule = rule_of(view, packet, direction, judged);
-		if (!take_rule(view, verdict))
-			return 0;
-	}
-	if (exchange == EXCHANGE_NONE)
+	if (!judge_by(view, packet, verdict, direction, direction))
+		return 0;
+	if (!sk || packet->exchange == EXCHANGE_NONE)
 		return 1;
-	if (exchange == EXCHANGE_TCP) {
-		judge_stream(sk, view, packet, direction, verdict, starter);
-		return 1;
-	}
-	if (judged != direction) {
-		if (verdict->action == ACTION_ALLOW)
-			return 1;
-		/* What the other direction may no longer begin, this one may begin anew. */
-		if (!judge_by(view, packet, verdict, direction, direction))
-			return 0;
-	}
-	judge_datagram(skb, sk, flow, view, packet, direction, verdict, starter);
+	if (packet->exchange == EXCHANGE_TCP)
+		return judge_stream(sk, view, packet, direction, verdict);
+	judge_datagram(skb, sk, view, packet, direction, verdict);
 	return 1;
 }
 
-static __always_inline void log_packet(struct __sk_buff *skb, const struct view *view,
+static __noinline void log_packet(struct __sk_buff *skb, const struct view *view,
 				       const struct verdict *verdict, const struct packet *packet,
 				       __u32 direction)
 {
@@ -255,7 +225,8 @@ static __always_inline int refuse(struct __sk_buff *skb, __u32 action, __u32 dir
 	return action == ACTION_REJECT ? FAIL : DROP;
 }
 
-static __always_inline int filter(struct __sk_buff *skb, __u32 direction)
+/* The whole way of a packet: 0, 1 or 2. */
+static __always_inline int filter_whole(struct __sk_buff *skb, __u32 direction)
 {
 	struct packet packet = {};
 	struct verdict verdict = {};
@@ -281,7 +252,7 @@ static __always_inline int filter(struct __sk_buff *skb, __u32 direction)
 		if (!take_rule(&view, &verdict))
 			return FAIL;
 	}
-	count(&verdict, packet.length);
+	count(verdict.counter, packet.length);
 	if (view.policy->flags & POLICY_ACCELERATE && verdict.is_new &&
 	    packet.exchange == EXCHANGE_TCP)
 		note_path(skb->sk);
@@ -290,6 +261,28 @@ static __always_inline int filter(struct __sk_buff *skb, __u32 direction)
 	if (verdict.action == ACTION_ALLOW || verdict.audit)
 		return PASS;
 	return refuse(skb, verdict.action, direction);
+}
+
+/* Global, and apart: the verifier looks at them once, and they stay out of the quick way's cache lines. */
+__noinline int egress_whole(struct __sk_buff *skb)
+{
+	return filter_whole(skb, EGRESS);
+}
+
+__noinline int ingress_whole(struct __sk_buff *skb)
+{
+	return filter_whole(skb, INGRESS);
+}
+
+static __always_inline int filter(struct __sk_buff *skb, __u32 direction)
+{
+	struct view view;
+
+	if (!open_view(&view))
+		return PASS;
+	if (view.policy && pass_quickly(skb, &view, direction))
+		return PASS;
+	return direction == EGRESS ? egress_whole(skb) : ingress_whole(skb);
 }
 
 SEC("cgroup_skb/egress")

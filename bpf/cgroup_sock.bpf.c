@@ -121,7 +121,7 @@ static __always_inline int judge_connect(struct bpf_sock_addr *context, __u32 fa
 	is_refused = verdict.action == ACTION_REJECT && !verdict.audit;
 	/* Whatever is not refused here is counted and logged at its SYN. */
 	if (is_refused)
-		count(&verdict, 0);
+		count(verdict.counter, 0);
 	if (is_refused ? wants_event(&verdict) : verdict.log == LOG_ALL) {
 		event = reserve_event(&verdict, view.head, view.generation);
 		if (event) {
@@ -163,7 +163,7 @@ int sock_create(struct bpf_sock *context)
 		verdict.rule = view.policy->raw_rule;
 		if (!take_rule(&view, &verdict))
 			return FAIL;
-		count(&verdict, 0);
+		count(verdict.counter, 0);
 		if (wants_event(&verdict)) {
 			event = reserve_event(&verdict, view.head, view.generation);
 			if (event) {

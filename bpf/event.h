@@ -24,9 +24,9 @@ struct verdict {
 	__u8 is_new;		/* first packet of a flow */
 };
 
-static __always_inline void count(const struct verdict *verdict, __u32 bytes)
+static __always_inline void count(__u32 index, __u32 bytes)
 {
-	struct counter *counter = bpf_map_lookup_elem(&counters, &verdict->counter);
+	struct counter *counter = bpf_map_lookup_elem(&counters, &index);
 
 	if (!counter)
 		return;

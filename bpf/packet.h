@@ -69,7 +69,6 @@ struct packet {
 	__u8 protocol;
 	__u8 tcp_flags;
 	__u8 exchange;		/* enum exchange */
-	__u8 is_common;		/* read from fixed places: TCP or UDP, and nothing unusual */
 	__u8 base;		/* bytes before the IP header, where there are any */
 	__be16 ether_type;	/* of the frame, where the source does not say it */
 };
@@ -362,9 +361,10 @@ static __always_inline int parse(packet_source *source, struct packet *packet)
 	__be16 type = ether_type_of(source, packet);
 
 	packet->length = length_of(source, packet);
-	packet->is_common = (type == bpf_htons(ETH_P_IP) && parse_common4(source, packet)) ||
-			    (type == bpf_htons(ETH_P_IPV6) && parse_common6(source, packet));
-	return packet->is_common ? 0 : parse_any(source, packet);
+	if ((type == bpf_htons(ETH_P_IP) && parse_common4(source, packet)) ||
+	    (type == bpf_htons(ETH_P_IPV6) && parse_common6(source, packet)))
+		return 0;
+	return parse_any(source, packet);
 }
 
 #endif

@@ -68,7 +68,7 @@ static __always_inline int filter(struct xdp_md *frame)
 		return XDP_DROP;
 	/* Without state, the first packet of a flow is known for TCP alone. */
 	verdict.is_new = (packet.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-	count(&verdict, packet.length);
+	count(verdict.counter, packet.length);
 	if (wants_event(&verdict))
 		log_frame(frame, &view, &verdict, &packet);
 	return verdict.action == ACTION_ALLOW ? XDP_PASS : XDP_DROP;

@@ -5,47 +5,65 @@
  */
 #include "test_owner.h"
 #include "picks.h"
-#include "../../bpf/packet.h"
+#include "../../bpf/places.h"
 
-static __always_inline int parse_and_pick(struct __sk_buff *skb, struct packet *packet)
+/* The address that was picked last, as a packet would hold it. */
+__be32 picked[4];
+
+static __always_inline const __be32 *pick_remote(__u32 words)
+{
+	const __u32 *word = pick(words);
+
+	for (__u32 i = 0; word && i < words; i++)
+		picked[i] = bpf_htonl(word[i]);
+	return picked;
+}
+
+static __always_inline int finds_and_picks4(struct __sk_buff *skb, __u32 direction,
+					    struct places *places)
+{
+	int is_found = finds_places4(skb, direction, places);
+
+	places->remote = pick_remote(1);
+	return is_found;
+}
+
+static __always_inline int finds_and_picks6(struct __sk_buff *skb, __u32 direction,
+					    struct places *places)
+{
+	int is_found = finds_places6(skb, direction, places);
+
+	places->remote = pick_remote(4);
+	return is_found;
+}
+
+/* What the quick way left: the same address again. */
+static __always_inline int parse_picked(struct __sk_buff *skb, struct packet *packet)
 {
 	int code = parse(skb, packet);
-	const __u32 *word;
 
-	if (packet->family == 4) {
-		word = pick(1);
-		if (!word)
-			return -1;
-		packet->source[0] = packet->destination[0] = word[0];
-		return code;
-	}
-	word = pick(4);
-	if (!word)
-		return -1;
-	for (int i = 0; i < 4; i++)
-		packet->source[i] = packet->destination[i] = word[i];
+	for (int i = 0; i < (packet->family == 4 ? 1 : 4); i++)
+		packet->source[i] = packet->destination[i] = bpf_ntohl(picked[i]);
 	return code;
 }
 
-#define parse parse_and_pick
+#define finds_places4 finds_and_picks4
+#define finds_places6 finds_and_picks6
+#define parse parse_picked
 #include "../../bpf/cgroup_skb.bpf.c"
 
 SEC("cgroup_skb/egress")
 int pick4(struct __sk_buff *skb)
 {
-	const __u32 *word = pick(1);
-	__u32 first = word ? word[0] : 0;
-
-	asm volatile("" : : "r"(first));
+	asm volatile("" : : "r"((__u64)pick_remote(1)[0]));
 	return 1;
 }
 
 SEC("cgroup_skb/egress")
 int pick6(struct __sk_buff *skb)
 {
-	const __u32 *word = pick(4);
-	__u32 first = word ? word[0] : 0, last = word ? word[3] : 0;
+	const __be32 *remote = pick_remote(4);
 
-	asm volatile("" : : "r"(first), "r"(last));
+	asm volatile("" : : "r"((__u64)remote[0]), "r"((__u64)remote[3]));
 	return 1;
 }

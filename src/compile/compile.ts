@@ -130,16 +130,20 @@ function encodeDirection(
   heap: CellHeap,
   into: Uint32Array,
 ): void {
-  into[ROW_BASE] = heap.place(verdicts.rowOf);
-  into[COL_BASE] = heap.place(verdicts.colOf);
-  into[CELL_BASE] = heap.place(verdicts.cells);
-  into[COLS] = verdicts.cols;
+  const { rowOf, colOf, cells, cols } = verdicts;
+  const isOneRow = cells.length === cols;
+  const isOneColumn = cols === 1;
+  // Where one of them decides alone, it says the rule: one look-up less.
+  into[ROW_BASE] = heap.place(isOneColumn ? rowOf.map((row) => cells[row]!) : rowOf);
+  into[COL_BASE] = heap.place(isOneRow ? colOf.map((col) => cells[col]!) : colOf);
+  into[CELL_BASE] = heap.place(cells);
+  into[COLS] = cols;
   into[DEFAULT_RULE] = direction.rules.length;
   into[UNPARSABLE_RULE] = direction.rules.length + 1;
   into[DIRECTION_FLAGS] =
     (canDeny(direction) ? 0 : DIRECTION_OPEN) |
-    (verdicts.cells.length === verdicts.cols ? DIRECTION_ONE_ROW : 0) |
-    (verdicts.cols === 1 ? DIRECTION_ONE_COLUMN : 0);
+    (isOneRow ? DIRECTION_ONE_ROW : 0) |
+    (isOneColumn ? DIRECTION_ONE_COLUMN : 0);
 }
 
 function canDeny(direction: Direction): boolean {

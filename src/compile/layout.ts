@@ -5,7 +5,7 @@
 import { action, direction, direction_index, log_level, policy } from '../abi/layout.gen.js';
 
 /** Tables of another version cannot be read. */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 
 export const BLOCK_SIZE = 4096;
 

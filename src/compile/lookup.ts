@@ -5,7 +5,10 @@ import {
   CELL_BASE,
   COL_BASE,
   COLS,
+  DIRECTION_FLAGS,
   DIRECTION_OFFSET,
+  DIRECTION_ONE_COLUMN,
+  DIRECTION_ONE_ROW,
   POLICY_WORDS,
   ROOTS6,
   ROW_BASE,
@@ -45,8 +48,11 @@ export function verdictOf(
   const at = policyIndex * POLICY_WORDS + DIRECTION_OFFSET[direction];
   const row = cells[policies[at + ROW_BASE]! + classOf(tables, family, words)]!;
   const col = cells[policies[at + COL_BASE]! + tables.services[point]!]!;
+  const flags = policies[at + DIRECTION_FLAGS]!;
   const cell = cells[policies[at + CELL_BASE]! + row * policies[at + COLS]! + col]!;
-  return policies[at + RULE_BASE]! + cell;
+  const isByRow = (flags & DIRECTION_ONE_COLUMN) !== 0;
+  const isByColumn = (flags & DIRECTION_ONE_ROW) !== 0;
+  return policies[at + RULE_BASE]! + (isByRow ? row : isByColumn ? col : cell);
 }
 
 function classOf4({ roots, ranges4 }: Tables, address: number): number {
