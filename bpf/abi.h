@@ -106,6 +106,8 @@ enum hook {
 /* All addresses are treated alike: columns are rules. All services are: rows are rules. */
 #define DIRECTION_ONE_ROW 2U
 #define DIRECTION_ONE_COLUMN 4U
+/* Denied by default. */
+#define DIRECTION_CLOSED 8U
 
 /* One word decides which generation is in force; storing it is the commit. */
 struct control {

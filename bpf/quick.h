@@ -16,6 +16,9 @@
 #include "places.h"
 #include "view.h"
 
+/* Where net.ipv4.ip_local_port_range begins by default. Only speed depends on it. */
+#define EPHEMERAL_PORT 32768
+
 /* The rule of a direction for a class of addresses; NULL when the tables are damaged. */
 static __always_inline const struct rule *rule_of(const struct view *view,
 						  const struct direction *rules, int class,
@@ -95,6 +98,11 @@ allowing_rule(struct __sk_buff *skb, const struct view *view, const struct place
 	if (is_allowed && !is_quiet(rule))
 		return NULL;
 	if (is_allowed && other->flags & DIRECTION_OPEN)
+		return rule;
+	/* To ask the rules would be in vain: hardly one allows replies to such a port. */
+	if (is_allowed && other->flags & DIRECTION_CLOSED &&
+	    bpf_ntohs(places->ports[0]) >= EPHEMERAL_PORT &&
+	    quick_starter(skb, places, direction) == starter_of(direction))
 		return rule;
 	reply_rule = rule_of(view, other, class, point_of(places, 0));
 	if (!reply_rule)

@@ -9,6 +9,7 @@ import {
   COL_BASE,
   COLS,
   DEFAULT_RULE,
+  DIRECTION_CLOSED,
   DIRECTION_FLAGS,
   DIRECTION_OFFSET,
   DIRECTION_ONE_COLUMN,
@@ -143,7 +144,8 @@ function encodeDirection(
   into[DIRECTION_FLAGS] =
     (canDeny(direction) ? 0 : DIRECTION_OPEN) |
     (isOneRow ? DIRECTION_ONE_ROW : 0) |
-    (isOneColumn ? DIRECTION_ONE_COLUMN : 0);
+    (isOneColumn ? DIRECTION_ONE_COLUMN : 0) |
+    (direction.default === 'allow' ? 0 : DIRECTION_CLOSED);
 }
 
 function canDeny(direction: Direction): boolean {

@@ -35,6 +35,7 @@ export const POLICY_ACCELERATE = 4;
 export const DIRECTION_OPEN = 1;
 export const DIRECTION_ONE_ROW = 2;
 export const DIRECTION_ONE_COLUMN = 4;
+export const DIRECTION_CLOSED = 8;
 
 const WORD_BYTES = 4;
 

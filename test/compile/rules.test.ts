@@ -1,6 +1,7 @@
 import t from 'tap';
 import { compile } from '../../src/compile/compile.js';
 import {
+  DIRECTION_CLOSED,
   DIRECTION_FLAGS,
   DIRECTION_OFFSET,
   DIRECTION_ONE_COLUMN,
@@ -53,22 +54,27 @@ t.test(
   },
 );
 
-t.test('flags say audit, raw sockets denied, nothing to deny and nothing to look up', async (t) => {
-  const flagsOf = ({ tables: { policies } }: Program) => ({
-    policy: policies[POLICY_WORDS],
-    egress: policies[POLICY_WORDS + DIRECTION_OFFSET.egress + DIRECTION_FLAGS],
-  });
-  t.same(flagsOf(compileOne({ mode: 'audit', raw: 'deny' })), {
-    policy: POLICY_AUDIT | POLICY_RAW_DENY,
-    egress: DIRECTION_OPEN | DIRECTION_ONE_ROW | DIRECTION_ONE_COLUMN,
-  });
-  const denying = direction('allow', rule('drop', [0], 'any'));
-  t.same(flagsOf(compileOne({ egress: denying })), { policy: 0, egress: DIRECTION_ONE_COLUMN });
-  const byPort = direction('allow', rule('drop', 'any', [25, 25]));
-  t.same(flagsOf(compileOne({ egress: byPort })), { policy: 0, egress: DIRECTION_ONE_ROW });
-  const both = direction('allow', rule('drop', [0], [25, 25]));
-  t.same(flagsOf(compileOne({ egress: both })), { policy: 0, egress: 0 });
-});
+t.test(
+  'flags say audit, raw sockets denied, nothing to deny, nothing to look up and denied by default',
+  async (t) => {
+    const flagsOf = ({ tables: { policies } }: Program) => ({
+      policy: policies[POLICY_WORDS],
+      egress: policies[POLICY_WORDS + DIRECTION_OFFSET.egress + DIRECTION_FLAGS],
+    });
+    t.same(flagsOf(compileOne({ mode: 'audit', raw: 'deny' })), {
+      policy: POLICY_AUDIT | POLICY_RAW_DENY,
+      egress: DIRECTION_OPEN | DIRECTION_ONE_ROW | DIRECTION_ONE_COLUMN,
+    });
+    const denying = direction('allow', rule('drop', [0], 'any'));
+    t.same(flagsOf(compileOne({ egress: denying })), { policy: 0, egress: DIRECTION_ONE_COLUMN });
+    const byPort = direction('allow', rule('drop', 'any', [25, 25]));
+    t.same(flagsOf(compileOne({ egress: byPort })), { policy: 0, egress: DIRECTION_ONE_ROW });
+    const both = direction('allow', rule('drop', [0], [25, 25]));
+    t.same(flagsOf(compileOne({ egress: both })), { policy: 0, egress: 0 });
+    const closed = direction('reject', rule('allow', [0], [25, 25]));
+    t.same(flagsOf(compileOne({ egress: closed })), { policy: 0, egress: DIRECTION_CLOSED });
+  },
+);
 
 t.test('a rule keeps its counter wherever it stands', async (t) => {
   const office = rule('allow', [0], [443, 443]);
