@@ -6,6 +6,7 @@ import { watchCgroups } from '../kernel/cgroup-watch.js';
 import type { CgroupWatch } from '../kernel/cgroup-watch.js';
 import { watchInterfaces } from '../kernel/native.js';
 import type { Place } from '../kernel/place.js';
+import { nextTurn } from '../kernel/turn.js';
 import type { Logger } from '../report/log.js';
 import { watchFiles } from '../source/watch.js';
 import type { FileWatch } from '../source/watch.js';
@@ -96,6 +97,8 @@ export class Agent {
   /** Takes the agent's lock (code `locked` when another runs) and reconciles once. */
   static async start(options: AgentOptions): Promise<Agent> {
     const lock = lockAgent(options.place, options.policyPath);
+    // Node.js has just loaded and run half a megabyte of modules.
+    await nextTurn();
     const agent = new Agent(options, lock, await EventReader.open(options.place, options.log));
     const outcome = await agent.#begin();
     const fields = outcome === null ? {} : enforced(1, outcome.state);
@@ -105,6 +108,7 @@ export class Agent {
 
   async #begin(): Promise<Done | null> {
     await this.#cgroups.rescan();
+    await nextTurn();
     if (this.#cgroups.unwatched > 0) {
       this.#options.log.warn(
         { unwatched: this.#cgroups.unwatched, fix: 'raise fs.inotify.max_user_watches' },

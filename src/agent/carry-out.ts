@@ -6,6 +6,7 @@ import type { State } from '../compile/state.js';
 import { applyActions } from '../kernel/apply.js';
 import type { Failure } from '../kernel/apply.js';
 import type { Place } from '../kernel/place.js';
+import { nextTurn } from '../kernel/turn.js';
 import type { Action, Plan } from '../plan/action.js';
 import type { Held } from './guard.js';
 import { lockoutsOf, refuseLockouts } from './lockout.js';
@@ -48,6 +49,8 @@ export async function carryOut(
   if (plan.inStep) return { plan, program, held, failures: [], remaining: plan, state: loaded };
   if (options.operator !== undefined && wanted !== null)
     refuseLockouts(lockoutsOf(prospected, options.operator));
+  // Nobody else writes meanwhile: the caller holds the lock.
+  await nextTurn();
   options.onPlan?.(plan, loaded);
   const failures = await applyActions(place, {
     actions: plan.actions,
@@ -55,6 +58,7 @@ export async function carryOut(
     loaded: loaded.program,
     ...(options.onAction === undefined ? {} : { onAction: options.onAction }),
   });
+  await nextTurn();
   const after = prospect(place, wanted, options);
   checkInStep(after.plan, failures);
   return { plan, program, held, failures, remaining: after.plan, state: after.loaded };

@@ -12,7 +12,7 @@ import { Tidy } from './tidy.js';
 
 export class Desk {
   readonly #options: StewardOptions;
-  readonly #tidy = new Tidy();
+  readonly #tidy = new Tidy('main');
   #here: Steward | null = null;
   #thread: StewardThread | null = null;
 

@@ -6,7 +6,7 @@ import { Tidy } from './tidy.js';
 import type { Extent, StewardOptions } from './steward.js';
 
 const steward = new Steward(workerData as StewardOptions, 'any');
-const tidy = new Tidy();
+const tidy = new Tidy('steward');
 
 parentPort?.on('message', (extent: Extent) => {
   void steward.work(extent).then((report) => {

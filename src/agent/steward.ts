@@ -3,11 +3,12 @@
 
 import { CgfwError } from '../base/error.js';
 import type { Diagnostic } from '../base/error.js';
-import type { Attachment, InterfaceAttachment } from '../compile/state.js';
+import type { Attachment, Cgroup, InterfaceAttachment } from '../compile/state.js';
 import { ownedCgroups } from '../compile/owners.js';
-import { listCgroups } from '../kernel/cgroups.js';
+import { walkCgroups } from '../kernel/cgroups.js';
 import type { Trial } from '../kernel/trial.js';
 import type { Place } from '../kernel/place.js';
+import { nextTurn } from '../kernel/turn.js';
 import type { Action, Plan } from '../plan/action.js';
 import { renderPlan } from '../plan/render.js';
 import type { Policy } from '../policy/policy.js';
@@ -132,10 +133,16 @@ export class Steward {
     try {
       isLight = extent === 'kernel' || !this.#file.isLargerThan(LIGHT_BYTES);
       if (!isLight && this.#load === 'light') return null;
-      if (extent === 'file and kernel') reading = this.#look();
+      // Each of these takes ten milliseconds where it is done for the first time.
+      if (extent === 'file and kernel') {
+        await nextTurn();
+        reading = this.#look();
+        await nextTurn();
+      }
       isLight = isLight && this.#policy !== null && areFew(this.#place, this.#policy);
       if (!isLight && this.#load === 'light' && this.#policy !== null) return null;
       const guards = guardsOf(this.#last?.sets ?? []);
+      await nextTurn();
       const { outcome, lockout } = await this.#enforce(guards);
       const coverage = coverageOf(outcome);
       if (coverage !== null && lockout === null) {
@@ -181,10 +188,13 @@ export class Steward {
   }
 }
 
+/** Looks no further than it has to: where there are many, looking is what takes long. */
 function areFew({ cgroupRoot }: Place, { policies }: Policy): boolean {
-  const all = listCgroups(cgroupRoot);
-  const { length } = all.length > LIGHT_CGROUPS.all ? all : ownedCgroups(policies, all);
-  return length <= LIGHT_CGROUPS.selected;
+  const all: Cgroup[] = [];
+  for (const cgroup of walkCgroups(cgroupRoot)) {
+    if (all.push(cgroup) > LIGHT_CGROUPS.all) return false;
+  }
+  return ownedCgroups(policies, all).length <= LIGHT_CGROUPS.selected;
 }
 
 const NOTHING_NEW = { reading: null, isNews: false, done: null, trouble: null, lockout: null };

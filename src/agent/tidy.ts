@@ -4,8 +4,11 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { trimMemory } from '../kernel/native.js';
 
-/** Long enough after work that a burst of edits does not pay for it. */
-const REST_MS = 1000;
+/**
+ * Long enough after work that a burst of edits does not pay for it. Threads that
+ * collected at once would hold each other up: each gets its own time.
+ */
+const REST_MS = { main: 1000, steward: 1100 };
 const SWEEP_MS = 200;
 /** Less is not worth 25 ms of CPU; a look that finds nothing to do leaves 1 MB behind. */
 const WORTHWHILE_BYTES = 4 << 20;
@@ -18,9 +21,12 @@ const WORTHWHILE_BYTES = 4 << 20;
 export class Tidy {
   readonly #collect: () => void;
   #timer: NodeJS.Timeout | undefined;
+  readonly #restMs: number;
   #restBytes = 0;
 
-  constructor() {
+  /** For the thread that it is made in. */
+  constructor(thread: keyof typeof REST_MS) {
+    this.#restMs = REST_MS[thread];
     setFlagsFromString('--expose-gc');
     this.#collect = runInNewContext('gc') as () => void;
   }
@@ -37,7 +43,7 @@ export class Tidy {
         trimMemory();
         this.#restBytes = heldBytes();
       }, SWEEP_MS).unref();
-    }, REST_MS).unref();
+    }, this.#restMs).unref();
   }
 }
 

@@ -3,12 +3,12 @@
 import { watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Cgroup } from '../compile/state.js';
 import { walkCgroups } from './cgroups.js';
+import { nextTurn } from './turn.js';
 
 /** Watching two thousand cgroups takes longer than the event loop may stand still. */
-const SLICE_MS = 20;
+const SLICE_MS = 8;
 /** Where cgroups come and go all the time, looking takes a fifth of a CPU, if they are not too many. */
 const PAUSES = 4;
 const LONGEST_PAUSE_MS = 250;
