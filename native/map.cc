@@ -33,6 +33,7 @@ class Map : public Napi::ObjectWrap<Map> {
                         InstanceMethod<&Map::Pin>("pin"),
                         InstanceMethod<&Map::Read>("read"),
                         InstanceMethod<&Map::Write>("write"),
+                        InstanceMethod<&Map::Equals>("equals"),
                         InstanceMethod<&Map::LoadWord>("loadWord"),
                         InstanceMethod<&Map::StoreWord>("storeWord"),
                         InstanceMethod<&Map::Close>("close")});
@@ -260,6 +261,16 @@ class Map : public Napi::ObjectWrap<Map> {
     if (const int error = Range(info[0], bytes.size, &offset)) return Number(info.Env(), error);
     if (bytes.size > 0) memcpy(mapping_ + offset, bytes.data, bytes.size);
     return Number(info.Env(), 0);
+  }
+
+  // In place: tables of a large policy are megabytes that need not be copied.
+  Napi::Value Equals(const Napi::CallbackInfo& info) {
+    Bytes bytes;
+    uint64_t offset = 0;
+    if (!ReadBytes(info[1], &bytes)) return Number(info.Env(), -EINVAL);
+    if (const int error = Range(info[0], bytes.size, &offset)) return Number(info.Env(), error);
+    const bool equal = bytes.size == 0 || memcmp(mapping_ + offset, bytes.data, bytes.size) == 0;
+    return Napi::Boolean::New(info.Env(), equal);
   }
 
   Napi::Value LoadWord(const Napi::CallbackInfo& info) {

@@ -186,7 +186,7 @@ export class Agent {
   }
 
   #follow(outcome: Done): void {
-    this.#events.follow(outcome.state.isLoaded ? 'loaded' : 'nothing');
+    this.#events.follow(outcome.state);
     if (outcome.failures.length > 0) this.#retryLater();
     if (outcome.trial !== null) this.#awaitTrial();
     clearTimeout(this.#linger);

@@ -10,11 +10,12 @@ import { renderEvent } from '../report/verdict.js';
 import { EventNaming } from './naming.js';
 import { Once } from './once.js';
 import { EventPublisher } from './publish.js';
+import type { InForce } from './steward.js';
 
 export class EventReader {
   readonly #place: Place;
   readonly #log: Logger;
-  readonly #naming: EventNaming;
+  #naming: EventNaming;
   readonly #publisher: EventPublisher;
   readonly #once = new Once();
   #lock: FileLock | null = null;
@@ -32,15 +33,15 @@ export class EventReader {
   }
 
   /** After each reconcile: reads the ring that is loaded now, with the names in force now. */
-  follow(kernel: 'loaded' | 'nothing'): void {
-    if (kernel === 'nothing') {
+  follow({ isLoaded, generation }: Pick<InForce, 'isLoaded' | 'generation'>): void {
+    if (!isLoaded) {
       this.#endStream();
       return;
     }
-    this.#naming.refresh();
     // Everything was taken down and loaded anew: the old ring gets no events any more.
     if (this.#stream !== null && this.#stream.ringId !== eventRingId(this.#place))
       this.#endStream();
+    this.#naming.refresh(generation);
     if (this.#stream !== null) return;
     this.#lock ??= lockEvents(this.#place);
     if (this.#lock !== null) {
@@ -66,6 +67,8 @@ export class EventReader {
     this.#stream?.drain();
     this.#stream?.close();
     this.#stream = null;
+    // Generations are counted from 1 again: the names of the old ones are not theirs.
+    this.#naming = new EventNaming(this.#place);
   }
 
   async close(): Promise<void> {

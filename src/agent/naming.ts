@@ -38,9 +38,13 @@ export class EventNaming {
     });
   }
 
-  /** Remembers the generation in force now, before another can overwrite it. */
-  refresh(): void {
+  /**
+   * Remembers the generation in force now, before another can overwrite it. Whoever
+   * knows which one that is spares a look for one that is remembered.
+   */
+  refresh(inForce?: number): void {
     this.#readInterfaces();
+    if (inForce !== undefined && this.#blobs.has(inForce)) return;
     const set = openCurrentSet(this.#place.pinRoot);
     if (set === null) return;
     const { generation } = set;

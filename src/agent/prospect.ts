@@ -44,8 +44,7 @@ export function prospect(place: Place, wanted: Wanted, options: ProspectOptions)
   const devices = listInterfaces();
   const links = readInterfaceLinks(place, devices);
   checkNamespace(place, links);
-  const read = readState(place, cgroups, 'whole', devices);
-  const loaded = { ...read, program: recall(read.program) };
+  const loaded = readState(place, cgroups, 'whole', devices, recent);
   const { program, held } = wantedProgram(wanted, loaded.program, options);
   if (program === null) {
     const desired = { ...loaded, leftovers: [] };
@@ -76,15 +75,11 @@ function wantedProgram(
   return { program: compileOnce(policy, loaded), held };
 }
 
-let recent: Program | null = null;
-
 /**
- * The program that was compiled here last, where it is what was read: what is
- * known of it, such as the ranges of its lists, need not be found out again.
+ * The program that was compiled here last. Where it is what is in force, nothing has to
+ * be copied, and what is known of it, such as the ranges of its lists, is known.
  */
-function recall(read: Program | null): Program | null {
-  return recent !== null && isSameProgram(recent, read) ? recent : read;
-}
+let recent: Program | null = null;
 
 /** A compiled policy serves again while the same rules have the same counters. */
 const compiled = new WeakMap<Policy, Program>();

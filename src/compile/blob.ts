@@ -36,6 +36,15 @@ export function encodeBlob({ text, names }: Pick<Program, 'text' | 'names'>): Ui
   return blob;
 }
 
+const known = new WeakMap<Program, Uint8Array>();
+
+/** As encodeBlob, made once for each program, which may be megabytes; not to be changed. */
+export function blobOf(program: Program): Uint8Array {
+  const blob = known.get(program) ?? encodeBlob(program);
+  known.set(program, blob);
+  return blob;
+}
+
 /** Names from before there were policies of interfaces have none. */
 function completed(names: Partial<Names>): Names {
   return (names.interfaces === undefined ? { ...names, interfaces: [] } : names) as Names;

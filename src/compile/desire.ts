@@ -1,7 +1,7 @@
 // From a compiled policy and the cgroups that exist to the state that ought to be.
 
 import { chooseCapacity, neededCapacity } from './capacity.js';
-import { encodeBlob } from './blob.js';
+import { blobOf } from './blob.js';
 import { ownedCgroups } from './owners.js';
 import { interfaceOwner } from '../policy/interfaces.js';
 import { interfacePolicyIndex } from './program.js';
@@ -50,7 +50,7 @@ export function desire(program: Program, surroundings: Surroundings, loaded: Sta
 
 /** A kernel that cannot accelerate still enforces: `status` says what is missing. */
 function needs(program: Program, { canAccelerate }: Surroundings): Capacity {
-  const needed = neededCapacity(program, TEXT_HEADER + encodeBlob(program).length);
+  const needed = neededCapacity(program, TEXT_HEADER + blobOf(program).length);
   return needed.acceleration > 0 && !canAccelerate() ? { ...needed, acceleration: 0 } : needed;
 }
 

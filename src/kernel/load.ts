@@ -1,7 +1,7 @@
 // Builds a set of programs aside and makes it current by one rename.
 
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { capacity as capacityAt, control as controlAt } from '../abi/layout.gen.js';
 import { CgfwError } from '../base/error.js';
@@ -74,12 +74,23 @@ function once(probe: () => boolean): () => boolean {
 
 const objectPath = (place: Place, file: string): string => join(place.objectDir, `${file}.bpf.o`);
 
-/** Names the program files on disk: the same files, the same build. */
+let hashed: { readonly signature: string; readonly build: string } | null = null;
+
+/** Names the program files on disk: the same files, the same build. Unchanged ones are read once. */
 export function buildOf(place: Place): string {
+  const paths = [...new Set(OBJECTS.map(({ file }) => objectPath(place, file)))];
+  const signature = paths.map(signatureOf).join();
+  if (hashed?.signature === signature) return hashed.build;
   const hash = createHash('sha256');
-  const files = new Set(OBJECTS.map(({ file }) => file));
-  for (const file of files) hash.update(readFileSync(objectPath(place, file)));
-  return hash.digest('hex').slice(0, 16);
+  for (const path of paths) hash.update(readFileSync(path));
+  hashed = { signature, build: hash.digest('hex').slice(0, 16) };
+  return hashed.build;
+}
+
+/** Changes whenever the file's content may have changed. */
+function signatureOf(path: string): string {
+  const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+  return [dev, ino, size, mtimeNs, ctimeNs].join(':');
 }
 
 /**

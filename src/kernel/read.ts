@@ -27,13 +27,14 @@ import { readSlot } from './slot.js';
 /**
  * Reads what is loaded. `cgroups` gives the attachments their paths, `devices` their names. Where pins
  * were removed behind our back, what hangs on them counts as not there, and the
- * plan makes it anew.
+ * plan makes it anew. `known` may be the program in force: it is then compared in place, not copied.
  */
 export function readState(
   place: Place,
   cgroups: readonly Cgroup[],
   depth: 'whole' | 'names-only' = 'whole',
   devices: readonly NetInterface[] = listInterfaces(),
+  known: Program | null = null,
 ): State {
   const set = openCurrentSet(place.pinRoot);
   const sets = listSets(place.pinRoot).map(({ folder }) => folder);
@@ -46,7 +47,7 @@ export function readState(
   try {
     const { generation, name } = set;
     const links = readLinks(place, set, cgroups, generation);
-    const program = readProgram(set, generation, depth);
+    const program = readProgram(set, generation, depth, known);
     const wires = readInterfaceLinks(place, devices);
     const dead = [
       ...links.dead,
@@ -86,10 +87,11 @@ function readProgram(
   set: LoadedSet,
   generation: number,
   depth: 'whole' | 'names-only',
+  known: Program | null,
 ): Program | null {
   if (generation === 0) return null;
   try {
-    return readSlot(set.maps, set.capacity, generation, depth);
+    return readSlot(set.maps, set.capacity, generation, depth, known);
   } catch (error) {
     if (error instanceof CgfwError && error.code === 'abi') return null;
     throw error;

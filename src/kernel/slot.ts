@@ -1,7 +1,7 @@
 // Reading and writing one slot of the tables through the maps' memory.
 
 import { crc32 } from 'node:zlib';
-import { decodeBlob, encodeBlob } from '../compile/blob.js';
+import { blobOf, decodeBlob } from '../compile/blob.js';
 import type { Program } from '../compile/program.js';
 import type { Capacity, Tables } from '../compile/tables.js';
 import { CgfwError } from '../base/error.js';
@@ -21,23 +21,28 @@ export function writeSlot(
   program: Program,
 ): void {
   const slot = generation & 1;
-  const blob = encodeBlob(program);
-  const header = new Uint32Array(TEXT_HEADER / 4);
-  const lengths = TABLES.map((table) => program.tables[table].length);
-  header.set([MAGIC, generation, blob.length, ...lengths, checksumOf(program.tables)]);
   for (const table of TABLES) {
     const words = program.tables[table];
     maps[table].write(slotOffset(table, slot, capacity), bytesOf(words));
   }
   const offset = slotOffset('text', slot, capacity);
-  maps.text.write(offset + TEXT_HEADER, blob);
-  maps.text.write(offset, bytesOf(header));
+  maps.text.write(offset + TEXT_HEADER, blobOf(program));
+  maps.text.write(offset, bytesOf(headerOf(program, generation)));
+}
+
+function headerOf(program: Program, generation: number): Uint32Array {
+  const header = new Uint32Array(TEXT_HEADER / 4);
+  const lengths = TABLES.map((table) => program.tables[table].length);
+  const checksum = knownChecksum(program.tables);
+  header.set([MAGIC, generation, blobOf(program).length, ...lengths, checksum]);
+  return header;
 }
 
 /**
  * Reads back a generation: the one in force, or the one before it for as long as
  * no other was filled in. `depth` names-only leaves the tables empty, for
- * commands that need no addresses. Throws `abi` when it is not there or damaged;
+ * commands that need no addresses. A program that is there to the last byte as
+ * `known` has it is given back itself. Throws `abi` when it is not there or damaged;
  * tables are checked only when they are read.
  */
 export function readSlot(
@@ -45,7 +50,10 @@ export function readSlot(
   capacity: Capacity,
   generation: number,
   depth: 'whole' | 'names-only' = 'whole',
+  known: Program | null = null,
 ): Program {
+  if (known !== null && depth === 'whole' && isHeld(maps, capacity, generation, known))
+    return known;
   const slot = generation & 1;
   const { blob, lengths, checksum } = openText(maps, capacity, generation);
   const { text, names } = decodeBlob(blob);
@@ -69,6 +77,24 @@ export function readSlot(
     });
   }
   return { text, names, tables };
+}
+
+/** The header comes first: it tells the lengths, without which the rest says nothing. */
+function isHeld(
+  maps: TableMaps,
+  capacity: Capacity,
+  generation: number,
+  program: Program,
+): boolean {
+  const slot = generation & 1;
+  const text = slotOffset('text', slot, capacity);
+  return (
+    maps.text.equals(text, bytesOf(headerOf(program, generation))) &&
+    maps.text.equals(text + TEXT_HEADER, blobOf(program)) &&
+    TABLES.every((table) =>
+      maps[table].equals(slotOffset(table, slot, capacity), bytesOf(program.tables[table])),
+    )
+  );
 }
 
 /**
@@ -104,6 +130,15 @@ function checksumOf(tables: Tables): number {
   return TABLES.map((table) => bytesOf(tables[table]))
     .filter((bytes) => bytes.length > 0)
     .reduce((sum, bytes) => crc32(bytes, sum), 0);
+}
+
+const checksums = new WeakMap<Tables, number>();
+
+/** Of tables that were compiled, or read and found right: they do not change any more. */
+function knownChecksum(tables: Tables): number {
+  const checksum = checksums.get(tables) ?? checksumOf(tables);
+  checksums.set(tables, checksum);
+  return checksum;
 }
 
 function bytesOf(words: Uint32Array | Uint16Array): Uint8Array {

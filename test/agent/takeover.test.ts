@@ -10,6 +10,7 @@ import { prospect } from '../../src/agent/prospect.js';
 import type { Action } from '../../src/plan/action.js';
 import type { Policy } from '../../src/policy/policy.js';
 import { listCgroups } from '../../src/kernel/cgroups.js';
+import { removeEverything } from '../../src/kernel/pins.js';
 import { readState } from '../../src/kernel/read.js';
 import { PolicyFile } from '../../src/source/policy-file.js';
 import { Sandbox, until } from '../kernel/sandbox.js';
@@ -144,6 +145,41 @@ t.test('an agent with nothing loaded and no file waits for it', async (t) => {
   await agent.says('policy in force as generation 1');
   t.equal(await probe(box.puppet(cgroup), ONE), 'EPERM');
 });
+
+t.test(
+  'everything is taken down: generations count anew, and events have the names of now',
+  async (t) => {
+    const box = new Sandbox();
+    const cgroup = box.cgroup('web');
+    const puppet = box.puppet(cgroup);
+    const write = (name: string): void =>
+      box.write(
+        policyText(cgroup, {
+          rules: `[{action: reject, to: ${ONE}, name: ${name}}]`,
+          log: 'denied',
+        }),
+      );
+    write('first');
+    const agent = await AgentProcess.start(box, '--resync', '3600');
+    t.teardown(async () => {
+      await agent.end('SIGKILL');
+      await box.close();
+    });
+    const ruleOfEvent = async (from: number): Promise<unknown> => {
+      t.equal(await probe(puppet, ONE), 'EPERM');
+      return (await agent.says(`-> ${ONE}:9`, from))['event'];
+    };
+    t.match(await ruleOfEvent(0), { rule: 'first' });
+    write('second');
+    await agent.says('policy in force as generation 2');
+    t.match(await ruleOfEvent(agent.lines.length), { rule: 'second' });
+    const from = agent.lines.length;
+    removeEverything(box.place.pinRoot);
+    agent.signal('SIGHUP');
+    t.match(await agent.says('repaired', from), { generation: 1 });
+    t.match(await ruleOfEvent(agent.lines.length), { rule: 'second' });
+  },
+);
 
 /** Runs the apply again and again, stopping before one more action each time. */
 async function stopAtEachAction(

@@ -116,8 +116,13 @@ t.test('a map', async (t) => {
     t.same(map.lookup(u32(2)), u64(6n), 'the kernel sees it');
     t.equal(map.loadWord(24), 0xffff_ffff_ffff_ffffn);
     t.same(map.read(32, 0), new Uint8Array(0));
+    t.equal(map.equals(8, u64(5n, 6n)), true);
+    t.equal(map.equals(8, u64(5n, 7n)), false);
+    t.equal(map.equals(9, u64(5n, 6n)), false);
+    t.equal(map.equals(32, new Uint8Array(0)), true);
     for (const outside of [
       () => map.read(25, 8),
+      () => map.equals(25, u64(0n)),
       () => map.write(32, u32(1)),
       () => map.loadWord(32),
     ]) {
@@ -128,6 +133,7 @@ t.test('a map', async (t) => {
       () => map.read(-1, 1),
       () => map.read(0.5, 1),
       () => map.read(33, 0),
+      () => map.equals(-1, u64(0n)),
       () => map.storeWord(0, 1n << 64n),
       () => map.storeWord(0, -1n),
     ]) {

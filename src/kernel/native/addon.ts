@@ -35,6 +35,7 @@ export interface NativeMap {
   pin(path: string): Errno;
   read(offset: number, length: number): Uint8Array | Errno;
   write(offset: number, bytes: Uint8Array): Errno;
+  equals(offset: number, bytes: Uint8Array): boolean | Errno;
   loadWord(offset: number): bigint | Errno;
   storeWord(offset: number, value: bigint): Errno;
   close(): Errno;

@@ -163,6 +163,11 @@ export class BpfMap {
     count('write', this.info.name, this.#native.write(offset, bytes));
   }
 
+  /** Whether a memory-mapped array holds these bytes there; nothing is copied. */
+  equals(offset: number, bytes: Uint8Array): boolean {
+    return take('compare', this.info.name, this.#native.equals(offset, bytes));
+  }
+
   /** One aligned 64-bit word of a memory-mapped array, with acquire order. */
   loadWord(offset: number): bigint {
     return take('load word of', this.info.name, this.#native.loadWord(offset));
