@@ -8,13 +8,13 @@ import { trimMemory } from '../kernel/native.js';
  * Long enough after work that a burst of edits does not pay for it. Threads that
  * collected at once would hold each other up: each gets its own time.
  */
-const REST_MS = { main: 1000, steward: 1100 };
+const REST_MS = { main: 500, steward: 600 };
 const SWEEP_MS = 200;
 /** Less is not worth 25 ms of CPU; a look that finds nothing to do leaves 1 MB behind. */
 const WORTHWHILE_BYTES = 4 << 20;
 
 /**
- * Collects garbage and gives memory back when nothing has happened for a second.
+ * Collects garbage and gives memory back when nothing has happened for half a second.
  * V8 collects large typed arrays late, and the allocator keeps what they were in:
  * after a list of a million prefixes that is 200 MB.
  */
