@@ -14,8 +14,7 @@
  *   roots    u64  {first, count}: [0, 64k) IPv4 by its top 16 bits, [64k, 128k)
  *                 IPv6 by its top 16 bits, then the entries of nodes
  *   ranges4  u32  start << 16 | class, start = low 16 bits of the address; and
- *            u64  {start, value}: short ranges, the 32 bits of an IPv6 address
- *                 that follow those by which nodes were found
+ *            64 B struct line: ranges of IPv6
  *   ranges6  16 B {start, value, count}
  *   cells    u16  a heap: class -> row, service class -> column, verdict cells
  *   services u16  service point -> service class
@@ -31,17 +30,29 @@
  * An IPv6 node first skips bits that all its ranges have in common: 0 to 16, their
  * number and value in the count beside the width. An address with lower bits
  * there is sent to the entry behind the last one, an address with higher ones to
- * the next after that; both are classes. A count with ROOT_SHORT speaks of short
- * ranges, whose value is a class or, with VALUE_LONG, the index of one of ranges6.
- * Those compare the upper 64 bits; when one has a count of its own, the address is
- * equal in all of them and ranges6[value .. value + count) compares the lower 64.
+ * the next after that; both are classes. The entries of a node with NODE_WIDE, but
+ * for those two, are struct wide_root, each in the place of four others, and the
+ * first begins at a multiple of four.
  *
- * Up to 1,024 ranges of an entry lie in one block of ranges4, and up to eight short
- * ones in one line of 64 bytes of it: one look at the table finds them all.
+ * A count with ROOT_LINES says how many lines the ranges fill, from lines[first] on;
+ * where it is more than one, the entry is a wide one. It knows where those lines
+ * end, and each line where its ranges do, in the 32 bits of the address that follow
+ * those by which nodes were found: as many ends as are below the address, so many
+ * lines or ranges come before its own. Unused ends are all ones: below nothing.
  *
- * Where nodes are narrow enough, a node's entry and a handful of ranges are one
- * line of the cache each, whatever the size of a list: on addresses that were not
- * met before, the lines are the cost.
+ * A line has up to thirteen ranges, of up to three classes: codes has two bits for
+ * each, the place of its class in classes, or CODE_LONG. The ranges6 of those begin
+ * at longs, in order. Other ranges6 are found without lines, and compare the upper
+ * 64 bits; when one has a count of its own, the address is equal in all of them and
+ * ranges6[value .. value + count) compares the lower 64.
+ *
+ * Up to 1,024 ranges of an IPv4 entry lie in one block of ranges4: one look at the
+ * table finds them all.
+ *
+ * On addresses that were not met before, memory is the cost: what the processor's
+ * cache holds no more takes ten times as long. So lines are full, whatever the
+ * shape of a list, and what leads to them is a tenth of their size and stays in the
+ * cache: one line of the cache has to come from memory.
  */
 #ifndef CGFW_ABI_H
 #define CGFW_ABI_H
@@ -50,7 +61,7 @@
 #include <linux/types.h>
 #endif
 
-#define ABI_VERSION 3
+#define ABI_VERSION 4
 
 #define BLOCK_SIZE 4096
 
@@ -71,16 +82,27 @@
 
 /* In an entry's count: what it leads to. */
 #define ROOT_NODE 0x80000000U
-#define ROOT_SHORT 0x40000000U
+#define ROOT_LINES 0x40000000U
 /* Below ROOT_NODE: bits of the index, bits skipped before them, value of those. */
 #define NODE_WIDTH 0xfU
 #define NODE_SKIP 4
 #define NODE_SKIPPED 0x1fU
 #define NODE_COMMON 9
-/* Nodes on the way to an IPv6 range, at most. */
-#define NODE_LEVELS6 8
-/* In the value of a short range. */
-#define VALUE_LONG 0x80000000U
+#define NODE_WIDE 0x02000000U
+/* Where NODE_WIDE stands so that it says log2 of WIDE_PLACES. */
+#define NODE_WIDE_SHIFT 24
+#define NODE_WIDE_PLACES 2U
+/* Nodes on the way to an IPv6 range, at most: eight that divide, one that only makes wide. */
+#define NODE_LEVELS6 9
+
+/* Ends of ranges in a line, and of lines behind a wide entry: of all but the last. */
+#define LINE_LASTS 12
+#define WIDE_LASTS 6
+/* Entries in whose place a wide one stands. */
+#define WIDE_PLACES 4
+/* Bits of a code in a line, and the one that is no class: see ranges6. */
+#define CODE_BITS 2
+#define CODE_LONG 3U
 
 enum direction_index { EGRESS = 0, INGRESS = 1 };
 
@@ -175,11 +197,19 @@ struct root {
 };
 _Static_assert(sizeof(struct root) == 8, "root");
 
-struct short_range {
-	__u32 start;
-	__u32 value;		/* class, or with VALUE_LONG an index in ranges6 */
+struct line {
+	__u32 last[LINE_LASTS];
+	__u32 codes;
+	__u32 longs;		/* index in ranges6 */
+	__u16 classes[4];	/* the last one is zero */
 };
-_Static_assert(sizeof(struct short_range) == 8, "short_range");
+_Static_assert(sizeof(struct line) == 64, "line");
+
+struct wide_root {
+	struct root root;
+	__u32 last[WIDE_LASTS];
+};
+_Static_assert(sizeof(struct wide_root) == 32, "wide_root");
 
 struct range6 {
 	__u64 start;

@@ -18,23 +18,20 @@
 
 #define SEARCH4_STEPS 10
 #define SEARCH4_MORE_STEPS 17
-#define SEARCH_SHORT_STEPS 3
-#define SEARCH_SHORT_MORE_STEPS 12
+#define SEARCH6_STEPS 21
 
 /* Ranges that are found with one look at their table. */
 #define BLOCK_RANGES4 (BLOCK_SIZE / sizeof(__u32))
-#define LINE_SHORTS 8
 
-/* A table ends too early: more than a value can be. */
-#define NO_VALUE (1ULL << 32)
-#define SEARCH6_STEPS 21
+/* Levels of nodes that are looked through in place; few addresses go deeper. */
+#define NEAR_LEVELS 3
 
 /*
  * Entry at a byte offset below BLOCK_SIZE in one block of a table. The empty asm
  * keeps the addition behind the check: clang would move it up, where the
  * verifier still sees a pointer that may be null.
  */
-static __always_inline const void *entry_at(void *table, __u32 block, __u32 offset)
+static __always_inline const void *entry_at(void *table, __u32 block, __u64 offset)
 {
 	const __u8 *start = bpf_map_lookup_elem(table, &block);
 
@@ -42,6 +39,38 @@ static __always_inline const void *entry_at(void *table, __u32 block, __u32 offs
 		return NULL;
 	asm volatile("" : "+r"(offset));
 	return start + offset;
+}
+
+/* An entry of roots, found: in which block, and where in it. */
+struct found_root {
+	const struct root *root;
+	const __u8 *block;
+	__u32 place;
+};
+
+/* Finds the entry at a place: 1, or 0 where the table ends. `base` is the first block of the slot. */
+static __always_inline int find_root(struct found_root *found, __u32 base, __u32 place)
+{
+	__u32 index = base + (place >> ROOT_SHIFT);
+	const __u8 *block = bpf_map_lookup_elem(&roots, &index);
+	__u64 offset = (place & ((1 << ROOT_SHIFT) - 1)) * sizeof(struct root);
+
+	if (!block)
+		return 0;
+	found->block = block;
+	found->place = place;
+	asm volatile("" : "+r"(offset));
+	found->root = (const void *)(block + offset);
+	return 1;
+}
+
+/* The entry, if it is one of a wide node, with the ends of lines that stand behind it. */
+static __always_inline const struct wide_root *wide_of(const struct found_root *found)
+{
+	__u64 offset = (found->place & ((1 << ROOT_SHIFT) - WIDE_PLACES)) * sizeof(struct root);
+
+	asm volatile("" : "+r"(offset));
+	return (const void *)(found->block + offset);
 }
 
 static __always_inline const struct root *root_at(__u32 slot, __u32 index)
@@ -56,14 +85,10 @@ static __always_inline const __u32 *ranges4_of(__u32 slot, __u32 index)
 	return entry_at(&ranges4, slot * capacity.ranges4 + (index >> RANGE4_SHIFT), 0);
 }
 
-/* The line that holds a short range. */
-static __always_inline const struct short_range *shorts_of(__u32 slot, __u32 index)
+static __always_inline const struct line *line_at(__u32 slot, __u32 index)
 {
-	__u32 line = index / LINE_SHORTS;
-
-	return entry_at(&ranges4, slot * capacity.ranges4 + (line >> LINE_SHIFT),
-			(line & ((1 << LINE_SHIFT) - 1)) * LINE_SHORTS *
-				sizeof(struct short_range));
+	return entry_at(&ranges4, slot * capacity.ranges4 + (index >> LINE_SHIFT),
+			(index & ((1 << LINE_SHIFT) - 1)) * sizeof(struct line));
 }
 
 static __always_inline const struct range6 *range6_at(__u32 slot, __u32 index)
@@ -185,87 +210,128 @@ __noinline int class_of_long(__u32 slot, __u32 first, __u32 count, __u64 high, _
 	return range ? range->value & 0xffff : -1;
 }
 
-/* As value_of_short, for ranges in more than one line: only hostile lists have them. */
-__noinline __u64 value_of_many(__u32 slot, __u32 first, __u32 count, __u32 key)
+/*
+ * How many of the first `count` are below key. Without a branch, which would be
+ * guessed wrong as often as not; the caller's key must be opaque to the
+ * compiler, which would make a branch of the sign.
+ */
+static __always_inline __u32 below(const __u32 *last, __u32 count, __u64 key)
 {
-	const struct short_range *line;
+	__u64 found = 0;
 
-	for (int step = 0; step < SEARCH_SHORT_MORE_STEPS && count > 1; step++) {
-		__u32 half = count >> 1, at = first + half;
-
-		line = shorts_of(slot & 1, at);
-		if (!line)
-			return NO_VALUE;
-		if (line[at & (LINE_SHORTS - 1)].start <= key)
-			first = at;
-		count -= half;
-	}
-	line = shorts_of(slot & 1, first);
-	return line ? line[first & (LINE_SHORTS - 1)].value : NO_VALUE;
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < LINE_LASTS / 2; i++)
+		if (i < count)
+			found += (last[i] - key) >> 63;
+	return found;
 }
 
-/* Value of the last of count short ranges from first whose start is not above key. */
-static __always_inline __u64 value_of_short(__u32 slot, __u32 first, __u32 count, __u32 key)
+/* How many of the first `count` codes are CODE_LONG. */
+static __always_inline __u32 longs_before(__u32 codes, __u32 count)
 {
-	const struct short_range *line;
+	__u32 ones = codes & codes >> 1 & 0x55555555 & ((1 << (count * CODE_BITS)) - 1);
 
-	if (count > LINE_SHORTS)
-		return value_of_many(slot, first, count, key);
-	line = shorts_of(slot, first);
+	ones = (ones & 0x33333333) + (ones >> 2 & 0x33333333);
+	ones = (ones + (ones >> 4)) & 0x0f0f0f0f;
+	return ones * 0x01010101 >> 24;
+}
+
+/* Class by an entry that leads to lines. */
+static __always_inline int class_of_lines(__u32 slot, const struct found_root *found, __u64 rest,
+					  __u64 high, __u64 low)
+{
+	__u32 index = found->root->first, at, code;
+	const struct line *line;
+	__u64 key = rest >> 32;
+
+	asm volatile("" : "+r"(key));
+	if (found->root->count != ROOT_LINES + 1)
+		index += below(wide_of(found)->last, WIDE_LASTS, key);
+	line = line_at(slot, index);
 	if (!line)
-		return NO_VALUE;
-	for (int step = 0; step < SEARCH_SHORT_STEPS && count > 1; step++) {
-		__u32 half = count >> 1;
-
-		if (line[(first + half) & (LINE_SHORTS - 1)].start <= key)
-			first += half;
-		count -= half;
-	}
-	return line[first & (LINE_SHORTS - 1)].value;
+		return -1;
+	/* One branch spares half of the work. */
+	if (line->last[LINE_LASTS / 2 - 1] < key)
+		at = LINE_LASTS / 2 + below(&line->last[LINE_LASTS / 2], LINE_LASTS / 2, key);
+	else
+		at = below(line->last, LINE_LASTS / 2 - 1, key);
+	code = line->codes >> (at * CODE_BITS) & CODE_LONG;
+	if (code == CODE_LONG)
+		return class_of_long(slot, line->longs + longs_before(line->codes, at), 1, high, low);
+	return line->classes[code];
 }
 
-/* Entry of a node for the bits of an address that no node above it has looked at. */
-static __always_inline const struct root *node_entry(__u32 slot, const struct root *node,
-						     __u64 rest)
+/* Class by an entry that is not a node. */
+static __always_inline int class_of_entry(__u32 slot, const struct found_root *found, __u64 rest,
+					  __u64 high, __u64 low)
+{
+	const struct root *entry = found->root;
+
+	if (entry->count & ROOT_LINES)
+		return class_of_lines(slot, found, rest, high, low);
+	if (entry->count == 0)
+		return entry->first & 0xffff;
+	return class_of_long(slot, entry->first, entry->count, high, low);
+}
+
+/*
+ * Place of a node's entry for `rest`, the bits of an address that no node above
+ * it has looked at; takes those that it looks at away.
+ */
+static __always_inline __u32 place_below(const struct root *node, __u64 *rest)
 {
 	__u32 width = node->count & NODE_WIDTH, skip = node->count >> NODE_SKIP & NODE_SKIPPED;
-	__u32 common = node->count >> NODE_COMMON & 0xffff, index;
-	__u32 skipped = (rest >> 48) >> (16 - skip);
+	__u32 common = node->count >> NODE_COMMON & 0xffff;
+	__u32 wide = node->count >> NODE_WIDE_SHIFT & NODE_WIDE_PLACES;
+	__u32 skipped = (*rest >> 48) >> (16 - skip), first = NODES + node->first;
+	__u64 divided = *rest << skip;
 
-	if (skipped == common)
-		index = rest << skip >> (64 - width);
-	else
-		index = (1 << width) + (skipped > common);
-	return root_at(slot, NODES + node->first + index);
+	*rest = divided << width;
+	if (skipped != common)
+		return first + (1 << width << wide) + (skipped > common);
+	return first + (__u32)((divided >> 32) >> (32 - width) << wide);
+}
+
+/*
+ * As class_of_ipv6, from the entry at a place. A global function, so that the
+ * verifier looks at its loop once.
+ */
+__noinline int class_of_deep(__u32 slot, __u32 place, __u64 rest, __u64 high, __u64 low)
+{
+	__u32 base = (slot & 1) * capacity.roots;
+	struct found_root found;
+
+	if (!find_root(&found, base, place))
+		return -1;
+	for (int level = NEAR_LEVELS; level < NODE_LEVELS6; level++) {
+		if (!(found.root->count & ROOT_NODE))
+			break;
+		if (!find_root(&found, base, place_below(found.root, &rest)))
+			return -1;
+	}
+	return class_of_entry(slot & 1, &found, rest, high, low);
 }
 
 static __always_inline int class_of_ipv6(__u32 slot, const __u32 *address)
 {
 	__u64 high = (__u64)address[0] << 32 | address[1];
 	__u64 low = (__u64)address[2] << 32 | address[3];
-	const struct root *root = root_at(slot, ROOTS6 + (high >> 48));
-	__u64 rest = high << 16, value;
+	__u32 base = slot * capacity.roots;
+	__u64 rest = high << 16;
+	struct found_root found;
 
-	if (!root)
+	if (!find_root(&found, base, ROOTS6 + (high >> 48)))
 		return -1;
-	for (int level = 0; level < NODE_LEVELS6 && root->count & ROOT_NODE; level++) {
-		__u32 word = root->count;
-
-		root = node_entry(slot, root, rest);
-		if (!root)
+#pragma clang loop unroll(full)
+	for (int level = 0; level < NEAR_LEVELS; level++) {
+		if (!(found.root->count & ROOT_NODE))
+			break;
+		if (!find_root(&found, base, place_below(found.root, &rest)))
 			return -1;
-		rest <<= (word >> NODE_SKIP & NODE_SKIPPED) + (word & NODE_WIDTH);
 	}
-	if (root->count == 0)
-		return root->first & 0xffff;
-	if (!(root->count & ROOT_SHORT))
-		return class_of_long(slot, root->first, root->count, high, low);
-	value = value_of_short(slot, root->first, root->count & ~ROOT_SHORT, rest >> 32);
-	if (value == NO_VALUE)
-		return -1;
-	if (value & VALUE_LONG)
-		return class_of_long(slot, value & ~VALUE_LONG, 1, high, low);
-	return value & 0xffff;
+	if (found.root->count & ROOT_NODE)
+		return class_of_deep(slot, found.place, rest, high, low);
+	return class_of_entry(slot, &found, rest, high, low);
 }
 
 static __always_inline int class_of(__u32 slot, __u32 family, const __u32 *address)

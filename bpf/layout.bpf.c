@@ -12,6 +12,8 @@ struct interface_owner layout_interface_owner;
 struct direction layout_direction;
 struct policy layout_policy;
 struct rule layout_rule;
+struct line layout_line;
+struct wide_root layout_wide_root;
 struct capacity layout_capacity;
 struct counter layout_counter;
 struct limit layout_limit;

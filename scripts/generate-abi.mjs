@@ -15,6 +15,8 @@ const STRUCTS = [
   'direction',
   'policy',
   'rule',
+  'line',
+  'wide_root',
   'capacity',
   'counter',
   'limit',

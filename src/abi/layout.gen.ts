@@ -58,6 +58,22 @@ export const rule = {
   counter: 4,
 } as const;
 
+/** struct line: byte offsets. */
+export const line = {
+  size: 64,
+  last: 0,
+  codes: 48,
+  longs: 52,
+  classes: 56,
+} as const;
+
+/** struct wide_root: byte offsets. */
+export const wide_root = {
+  size: 32,
+  root: 0,
+  last: 8,
+} as const;
+
 /** struct capacity: byte offsets. */
 export const capacity = {
   size: 32,

@@ -2,7 +2,8 @@
 
 import type { AddressRanges } from '../base/ranges.js';
 import { grownU32 } from './growing.js';
-import { ROOTS6, VALUE_LONG } from './layout.js';
+import { LINE_LASTS, LINE_WORDS, NO_LAST, ROOTS6 } from './layout.js';
+import { lineRange } from './lines6.js';
 import type { Names, Program } from './program.js';
 import { readEntry } from './roots.js';
 import type { Tables } from './tables.js';
@@ -68,7 +69,7 @@ function walk4({ roots, ranges4 }: Tables, visit: Visit): void {
     } else if (entry.kind === 'class') {
       start[0] = base;
       visit(start, entry.id);
-    } else {
+    } else if (entry.kind === 'ranges') {
       for (let at = entry.first; at < entry.first + entry.count; at++) {
         start[0] = (base & 0xffff0000) | (ranges4[at]! >>> 16);
         visit(start, ranges4[at]! & 0xffff);
@@ -100,32 +101,38 @@ function walk6({ roots, ranges4, ranges6 }: Tables, visit: Visit): void {
       visit(start, ranges6[lower * 4 + 2]!);
     }
   };
-  const walkShort = (range: number, bits: number, high: number, low: number): void => {
-    const key = ranges4[range * 2]!;
-    const value = ranges4[range * 2 + 1]!;
-    if (value >= VALUE_LONG) walkLong(value - VALUE_LONG);
-    else visitUpper(...withKey(high, low, bits, key), value);
+  const walkLine = (at: number, bits: number, high: number, low: number, begin: number): void => {
+    for (let range = 0; range <= LINE_LASTS; range++) {
+      const last = range === 0 ? begin - 1 : ranges4[at + range - 1]!;
+      if (last === NO_LAST) return;
+      const value = lineRange(ranges4, at, range);
+      if (value.kind === 'long') walkLong(value.index);
+      else visitUpper(...withKey(high, low, bits, last + 1), value.id);
+    }
   };
   const walkEntry = (place: number, bits: number, high: number, low: number): void => {
     const entry = readEntry(roots, place);
     if (entry.kind === 'node') {
-      const { first, width, skip, common } = entry;
+      const { first, width, skip, common, places } = entry;
       const size = 1 << width;
+      const outer = first + size * places;
       const at = bits + skip;
       // What lies below the common bits and above them, where there is anything.
-      if (common > 0) walkEntry(first + size, bits, high, low);
+      if (common > 0) walkEntry(outer, bits, high, low);
       const base = withBits(high, low, bits, skip, common);
       for (let i = 0; i < size; i++) {
-        walkEntry(first + i, at + width, ...withBits(base[0], base[1], at, width, i));
+        walkEntry(first + i * places, at + width, ...withBits(base[0], base[1], at, width, i));
       }
       if (common < (1 << skip) - 1)
-        walkEntry(first + size + 1, bits, ...withBits(high, low, bits, skip, common + 1));
+        walkEntry(outer + 1, bits, ...withBits(high, low, bits, skip, common + 1));
     } else if (entry.kind === 'class') {
       visitUpper(high, low, entry.id);
+    } else if (entry.kind === 'ranges') {
+      for (let range = entry.first; range < entry.first + entry.count; range++) walkLong(range);
     } else {
-      for (let range = entry.first; range < entry.first + entry.count; range++) {
-        if (entry.kind === 'ranges') walkLong(range);
-        else walkShort(range, bits, high, low);
+      for (let line = 0; line < entry.count; line++) {
+        const begin = line === 0 ? 0 : roots[entry.lasts + line - 1]! + 1;
+        walkLine((entry.first + line) * LINE_WORDS, bits, high, low, begin);
       }
     }
   };

@@ -9,17 +9,20 @@ import {
   DIRECTION_OFFSET,
   DIRECTION_ONE_COLUMN,
   DIRECTION_ONE_ROW,
+  LINE_LASTS,
+  LINE_WORDS,
   POLICY_WORDS,
   ROOTS6,
   ROW_BASE,
   RULE_BASE,
-  VALUE_LONG,
 } from './layout.js';
 import { readEntry, type Entry } from './roots.js';
+import { lineRange } from './lines6.js';
 import type { Tables } from './tables.js';
 import { bitsAt, wordAt } from './upper.js';
 
-type Ranges = Extract<Entry, { kind: 'ranges' | 'short' }>;
+type Ranges = Extract<Entry, { kind: 'ranges' }>;
+type Lines = Extract<Entry, { kind: 'lines' }>;
 
 export type Family = 4 | 6;
 
@@ -64,27 +67,39 @@ function classOf4({ roots, ranges4 }: Tables, address: number): number {
   return ranges4[lastNotAbove(first, count, (at) => ranges4[at]! >>> 16 <= low)]! & 0xffff;
 }
 
-function classOf6({ roots, ranges4, ranges6 }: Tables, words: AddressWords): number {
+function classOf6(tables: Tables, words: AddressWords): number {
+  const { roots, ranges6 } = tables;
   const high = words[0]!;
   const low = words[1]!;
   let entry = readEntry(roots, ROOTS6 + (high >>> 16));
   let bits = 16;
   while (entry.kind === 'node') {
-    const { first, width, skip, common } = entry;
+    const { first, width, skip, common, places } = entry;
     const skipped = bitsAt(high, low, bits, skip);
     const index =
       skipped === common
-        ? bitsAt(high, low, bits + skip, width)
-        : 2 ** width + (skipped > common ? 1 : 0);
+        ? bitsAt(high, low, bits + skip, width) * places
+        : 2 ** width * places + (skipped > common ? 1 : 0);
     entry = readEntry(roots, first + index);
     bits += skip + width;
   }
   if (entry.kind === 'class') return entry.id;
-  const { first, count } = entry;
-  if (entry.kind === 'ranges') return classOfLong(ranges6, first, count, words);
-  const key = wordAt(high, low, bits);
-  const value = ranges4[lastNotAbove(first, count, (at) => ranges4[at * 2]! <= key) * 2 + 1]!;
-  return value < VALUE_LONG ? value : classOfLong(ranges6, value - VALUE_LONG, 1, words);
+  if (entry.kind === 'ranges') return classOfLong(ranges6, entry.first, entry.count, words);
+  const value = valueOf(tables, entry, wordAt(high, low, bits));
+  return value.kind === 'class' ? value.id : classOfLong(ranges6, value.index, 1, words);
+}
+
+function valueOf({ roots, ranges4 }: Tables, { first, count, lasts }: Lines, key: number) {
+  const line = (first + below(roots, lasts, count - 1, key)) * LINE_WORDS;
+  const range = below(ranges4, line, LINE_LASTS, key);
+  return lineRange(ranges4, line, range);
+}
+
+/** How many of `count` ascending words are below a key. */
+function below(words: Uint32Array, from: number, count: number, key: number): number {
+  let found = 0;
+  while (found < count && words[from + found]! < key) found++;
+  return found;
 }
 
 function classOfLong(

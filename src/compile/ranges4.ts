@@ -3,7 +3,7 @@
 import type { Segments } from './classes.js';
 import { grownU32 } from './growing.js';
 import { BLOCK_SIZE } from './layout.js';
-import type { RootTable } from './roots.js';
+import { plainNode, type RootTable } from './roots.js';
 
 /** A /16 with more ranges than this becomes a node: a search takes 6 steps or less. */
 const CROWDED = 64;
@@ -98,7 +98,7 @@ class Chunks {
   addNode(entry: number, from: number, to: number, base: number): void {
     const { starts } = this.segments;
     const width = widthOf(to - from + 1);
-    const node = this.roots.addNode(entry, width);
+    const node = this.roots.addNode(entry, plainNode(width));
     const step = 65536 >>> width;
     let first = from;
     for (let index = 0; index < 1 << width; index++) {

@@ -1,9 +1,10 @@
-// IPv6: a root for each /16, narrow nodes below it where crowded, up to bit 64.
+// IPv6: a root for each /16, nodes below it where crowded, up to bit 64.
 
 import type { Segments } from './classes.js';
 import { grownU32 } from './growing.js';
-import { NODE_LEVELS6, ROOT_SHORT, VALUE_LONG } from './layout.js';
+import { NO_LAST, NODE_LEVELS6, ROOT_LINES, WIDE_LASTS, WIDE_PLACES } from './layout.js';
 import { figure, MAX_LOWER_RANGES, tooBig } from './limits.js';
+import { LINE_RANGES, LineTable } from './lines6.js';
 import type { RootTable } from './roots.js';
 import {
   bitsAt,
@@ -15,40 +16,47 @@ import {
   wordAt,
 } from './upper.js';
 
-/** A chunk with more ranges than this becomes a node: short ones are a line of the cache. */
-const CROWDED = 8;
-/** Short ranges that the kernel's search can tell apart. */
-const MAX_SHORT = 4096;
+/** Lines of a chunk, at most: a wide entry tells them apart. */
+const MAX_LINES = WIDE_LASTS + 1;
+/** A chunk with more ranges than this becomes a node. */
+const CROWDED = MAX_LINES * LINE_RANGES;
+/** A node divides its ranges so that about this share of what is crowded is left for each entry. */
+const FULL = 0.7;
+/** So few ranges that cannot be told apart by 32 bits are searched by 64, without a node. */
+const FEW_LONG = 4;
 /** Entries of nodes for IPv6: 32 MiB. */
 const MAX_ENTRIES = 1 << 22;
 const ROOT_BITS = 16;
-const MIN_WIDTH = 3;
+/** Allocations are /32: a node above that has so many bits at least, to tell sites apart at once. */
+const SITE_BITS = 32;
+const SITES_WIDTH = 4;
 const MAX_WIDTH = 8;
 const MAX_SKIP = 16;
-/** Short ranges in a line of the cache. */
-const LINE = 8;
 
-/** `shorts` are pairs {start, value}, to stand from an index of their own on that is a multiple of 8. */
+/** A node that only makes its one entry wide. */
+const WIDENING = { width: 0, skip: 0, common: 0, isWide: true };
+
 export interface Ranges6 {
-  readonly shorts: Uint32Array;
+  readonly lines: Uint32Array;
   readonly ranges6: Uint32Array;
 }
 
 /**
- * Appends nodes to `roots` and gives the ranges. Should the nodes have more than
- * MAX_ENTRIES, the measure of crowded is raised fourfold until they are few
- * enough: a node's chunk has more than half that many ranges, a range makes at
- * most two, each lies under at most eight nodes, and a node has at most 258
- * entries: so with n ranges a chunk never has more than max(8, n / 127) of them.
+ * Appends nodes to `roots` and gives the ranges; lines stand from `linesBase` on.
+ * Should the nodes have more than MAX_ENTRIES, the measure of crowded is raised
+ * fourfold until they are few enough. Then a node's chunk has more than half that
+ * many ranges, a range makes at most two, each lies under at most eight nodes,
+ * and a node has at most 258 entries, each of up to eight places: so with n
+ * ranges a chunk never has more than max(91, n / 15) of them.
  */
 export function buildRanges6(
   segments: Segments,
   roots: RootTable,
   rootsBase: number,
-  shortsBase: number,
+  linesBase: number,
 ): Ranges6 {
   const before = roots.entries;
-  const chunks = new Chunks(segments, roots, before + MAX_ENTRIES, shortsBase);
+  const chunks = new Chunks(segments, roots, before + MAX_ENTRIES, linesBase);
   for (let crowded = CROWDED; !chunks.addRoots(rootsBase, crowded); crowded *= 4) {
     roots.truncate(before);
   }
@@ -71,33 +79,34 @@ class Chunks {
   private readonly classes: Uint16Array;
   private readonly roots: RootTable;
   private readonly maxEntries: number;
-  private readonly shortsBase: number;
+  private readonly lines: LineTable;
   private crowded = 0;
+  /** Ranges that are searched by 64 bits, at most, where a node could divide them. */
+  private fewLong = 0;
   private ranges: Uint32Array<ArrayBuffer>;
   private count = 0;
-  private shorts: Uint32Array<ArrayBuffer>;
-  private shortCount = 0;
+  private readonly lasts = new Uint32Array(WIDE_LASTS);
   /** Entries of the chunk at hand, four words each, before they are appended. */
   private leaf = new Uint32Array(0);
   private leafCount = 0;
 
-  constructor(segments: Segments, roots: RootTable, maxEntries: number, shortsBase: number) {
+  constructor(segments: Segments, roots: RootTable, maxEntries: number, linesBase: number) {
     this.starts = segments.starts;
     this.classes = segments.classes;
     this.roots = roots;
     this.maxEntries = maxEntries;
-    this.shortsBase = shortsBase;
     this.ranges = new Uint32Array(segments.classes.length + 64);
-    this.shorts = new Uint32Array(segments.classes.length * 3 + 64);
+    this.lines = new LineTable(linesBase, Math.ceil(segments.classes.length / 8) + 64);
   }
 
   /** Fills all roots; false, and to be done again, when that takes too many entries. */
   addRoots(rootsBase: number, crowded: number): boolean {
     const { starts } = this;
     this.crowded = crowded;
+    this.fewLong = crowded === CROWDED ? FEW_LONG : crowded >> 1;
     this.leaf = new Uint32Array((crowded + 2) * 4);
     this.count = 0;
-    this.shortCount = 0;
+    this.lines.truncate(0);
     const end = this.classes.length - 1;
     let from = 0;
     for (let root = 0; root < 65536; root++) {
@@ -105,7 +114,7 @@ class Chunks {
       while (to < end && starts[(to + 1) * 4]! >>> 16 === root) to++;
       const high = (root << 16) >>> 0;
       const chunk = { from, to, bits: ROOT_BITS, high, low: 0, level: 0 };
-      if (!this.add(rootsBase + root, chunk)) return false;
+      if (!this.add(rootsBase + root, chunk, false)) return false;
       from = to;
     }
     return true;
@@ -113,25 +122,23 @@ class Chunks {
 
   finished(): Ranges6 {
     return {
-      shorts: this.shorts.slice(0, this.shortCount * 2),
+      lines: this.lines.finished(),
       ranges6: this.ranges.slice(0, this.count * 4),
     };
   }
 
-  private add(entry: number, chunk: Chunk): boolean {
+  private add(entry: number, chunk: Chunk, isWide: boolean): boolean {
     const { from, to, bits, high, low } = chunk;
     const first = from < to && this.isStart(from + 1, high, low) ? from + 1 : from;
     if (first === to) {
       this.roots.set(entry, this.classes[first]!, 0);
       return true;
     }
+    if (this.roots.entries + 2 * WIDE_PLACES > this.maxEntries) return false;
     const before = this.count;
     if (this.fillLeaf(first, to, bits, high, low)) {
-      if (this.isShort(bits)) {
-        this.appendShort(entry, bits);
-        return true;
-      }
-      if (this.leafCount <= this.crowded >> 1 || bits === UPPER_BITS) {
+      if (this.isShort(bits) && this.addLines(entry, bits, isWide)) return true;
+      if (this.leafCount <= this.fewLong || bits === UPPER_BITS) {
         this.roots.set(entry, this.count, this.leafCount);
         this.appendLeaf();
         return true;
@@ -145,21 +152,23 @@ class Chunks {
     const { starts, roots } = this;
     const begin = (from + 1) * 4;
     const end = to * 4;
-    const common = commonBits(starts[begin]!, starts[begin + 1]!, starts[end]!, starts[end + 1]!);
-    const skip = skipOf(bits, common);
-    const width = this.widthOf(to - from + 1, bits + skip, level);
-    const size = (1 << width) + (skip > 0 ? 2 : 0);
-    if (roots.entries + size > this.maxEntries) return false;
-    const prefix = bitsAt(starts[begin]!, starts[begin + 1]!, bits, skip);
-    const node = roots.addNode(entry, width, skip, prefix);
+    const alike = commonBits(starts[begin]!, starts[begin + 1]!, starts[end]!, starts[end + 1]!);
+    const skip = Math.min(alike - bits, MAX_SKIP);
+    const width = this.widthOf(to - from + 1, bits, skip, level);
+    // Where entries are going to lead to lines, more than one each.
+    const isWide = bits + skip + width >= SITE_BITS && (to - from) >> width >= LINE_RANGES;
+    const places = isWide ? WIDE_PLACES : 1;
+    if (roots.entries + (3 + (1 << width)) * places > this.maxEntries) return false;
+    const common = bitsAt(starts[begin]!, starts[begin + 1]!, bits, skip);
+    const node = roots.addNode(entry, { width, skip, common, isWide });
     const at = bits + skip;
-    const base = withBits(high, low, bits, skip, prefix);
+    const base = withBits(high, low, bits, skip, common);
     let first = from;
     for (let index = 0; index < 1 << width; index++) {
       let last = first;
       while (last < to && this.bitsOf(last + 1, at, width) === index) last++;
       if (last === first) {
-        roots.set(node + index, this.classes[first]!, 0);
+        roots.set(node + index * places, this.classes[first]!, 0);
         continue;
       }
       const [childHigh, childLow] = withBits(base[0], base[1], at, width, index);
@@ -171,24 +180,28 @@ class Chunks {
         low: childLow,
         level: level + 1,
       };
-      if (!this.add(node + index, child)) return false;
+      if (!this.add(node + index * places, child, isWide)) return false;
       first = last;
     }
     if (skip === 0) return true;
-    roots.set(node + (1 << width), this.classes[from]!, 0);
-    roots.set(node + (1 << width) + 1, this.classes[to]!, 0);
+    const outer = node + (1 << width) * places;
+    roots.set(outer, this.classes[from]!, 0);
+    roots.set(outer + 1, this.classes[to]!, 0);
     return true;
   }
 
   /**
-   * Bits by which a node divides `count` ranges: about half of what is crowded
-   * for each, and enough that the levels left can tell all upper halves apart.
+   * Bits by which a node divides `count` ranges: as few as leave no crowded ones,
+   * and enough that the levels left can tell all upper halves apart.
    */
-  private widthOf(count: number, at: number, level: number): number {
-    const wanted = Math.ceil(Math.log2((count * 2) / this.crowded));
+  private widthOf(count: number, bits: number, skip: number, level: number): number {
+    const at = bits + skip;
+    const wanted = Math.ceil(Math.log2(count / (this.crowded * FULL)));
+    // What only has to be short enough needs no division.
+    const least = wanted <= 0 && skip > 0 ? 0 : at < SITE_BITS ? SITES_WIDTH : 1;
     const left = UPPER_BITS - at;
-    const needed = left - MAX_WIDTH * (NODE_LEVELS6 - 1 - level);
-    return Math.min(Math.max(wanted, needed, MIN_WIDTH), MAX_WIDTH, left);
+    const needed = left - MAX_WIDTH * (NODE_LEVELS6 - 2 - level);
+    return Math.min(Math.max(wanted, needed, least), MAX_WIDTH, left);
   }
 
   private bitsOf(segment: number, from: number, width: number): number {
@@ -249,7 +262,7 @@ class Chunks {
 
   /** Do the 32 bits after the first `bits` tell the entries of `leaf` apart? */
   private isShort(bits: number): boolean {
-    if (this.leafCount > MAX_SHORT) return false;
+    if (this.leafCount > CROWDED) return false;
     if (bits >= 32) return true;
     for (let at = 0; at < this.leafCount * 4; at += 4) {
       if (this.leaf[at]! << bits !== 0) return false;
@@ -257,19 +270,40 @@ class Chunks {
     return true;
   }
 
-  private appendShort(entry: number, bits: number): void {
-    const { leaf, leafCount } = this;
-    const place = this.shortCount % LINE;
-    if (place + leafCount > LINE && leafCount <= LINE) this.shortCount += LINE - place;
-    this.shorts = grownU32(this.shorts, (this.shortCount + leafCount) * 2);
-    this.roots.set(entry, this.shortsBase + this.shortCount, ROOT_SHORT + leafCount);
+  /** Puts the entries of `leaf` into lines; false, and nothing done, when those are too many. */
+  private addLines(entry: number, bits: number, isWide: boolean): boolean {
+    const { leaf, leafCount, lines, lasts, roots } = this;
+    const linesBefore = lines.count;
+    const before = this.count;
+    const first = lines.begin();
+    lasts.fill(NO_LAST);
     for (let at = 0; at < leafCount * 4; at += 4) {
-      const isLong = leaf[at + 3]! > 0;
-      const to = this.shortCount++ * 2;
-      this.shorts[to] = wordAt(leaf[at + 1]!, leaf[at]!, bits);
-      this.shorts[to + 1] = isLong ? VALUE_LONG + this.count : leaf[at + 2]!;
-      if (isLong) this.appendRange(at);
+      const key = wordAt(leaf[at + 1]!, leaf[at]!, bits);
+      if (this.addToLine(at, key)) continue;
+      const count = lines.count - linesBefore;
+      if (count === MAX_LINES) {
+        lines.truncate(linesBefore);
+        this.count = before;
+        return false;
+      }
+      lasts[count - 1] = key - 1;
+      lines.begin();
+      this.addToLine(at, key);
     }
+    const count = lines.count - linesBefore;
+    const needsNode = count > 1 && !isWide;
+    const place = needsNode ? roots.addNode(entry, WIDENING) : entry;
+    roots.set(place, first, ROOT_LINES + count);
+    if (count > 1) roots.setLasts(place, lasts);
+    return true;
+  }
+
+  /** One entry of `leaf`; false when the line has no room for it. */
+  private addToLine(at: number, key: number): boolean {
+    if (this.leaf[at + 3] === 0) return this.lines.addClass(key, this.leaf[at + 2]!);
+    if (!this.lines.addLong(key, this.count)) return false;
+    this.appendRange(at);
+    return true;
   }
 
   private appendLeaf(): void {
@@ -313,10 +347,4 @@ class Chunks {
     const [nextHigh, nextLow] = successor(high, low);
     return this.starts[segment * 4] === nextHigh && this.starts[segment * 4 + 1] === nextLow;
   }
-}
-
-/** Bits to skip of those that all ranges have in common; a few are not worth it. */
-function skipOf(bits: number, common: number): number {
-  const skip = Math.min(common - bits, MAX_SKIP);
-  return skip < MIN_WIDTH ? 0 : skip;
 }

@@ -3,9 +3,10 @@ import t from 'tap';
 import { containsAddress, mergeRanges, type AddressRanges } from '../../src/base/ranges.js';
 import { allListRanges, listRanges } from '../../src/compile/addresses.js';
 import { compile } from '../../src/compile/compile.js';
-import { NODES, VALUE_LONG } from '../../src/compile/layout.js';
+import { LINE_LASTS, LINE_WORDS, NO_LAST, NODES, ROOTS6 } from '../../src/compile/layout.js';
+import { lineRange } from '../../src/compile/lines6.js';
 import { classOf } from '../../src/compile/lookup.js';
-import { readEntry } from '../../src/compile/roots.js';
+import { readEntry, type Entry } from '../../src/compile/roots.js';
 import type { Tables } from '../../src/compile/tables.js';
 import { arbitraryPacket, arbitraryRanges } from './arbitrary.js';
 import { clustered, randomFrom } from './clustered.js';
@@ -22,14 +23,36 @@ function nodeEntries({ roots }: Tables): number {
   return roots.length / 2 - NODES;
 }
 
-/** The longest search in a chunk of one family. */
-function longestChunk({ roots }: Tables, from: number, to: number): number {
+/** The entries that addresses of one family may come to. */
+function* entriesOf(tables: Tables, family: 4 | 6): Generator<Entry> {
+  const from = family === 4 ? 0 : ROOTS6;
+  for (let root = from; root < from + 65536; root++) yield* entriesFrom(tables, root);
+}
+
+function* entriesFrom(tables: Tables, place: number): Generator<Entry> {
+  const entry = readEntry(tables.roots, place);
+  yield entry;
+  if (entry.kind !== 'node') return;
+  const size = 2 ** entry.width;
+  for (let i = 0; i < size; i++) yield* entriesFrom(tables, entry.first + i * entry.places);
+  for (let outer = 0; outer < (entry.skip > 0 ? 2 : 0); outer++)
+    yield* entriesFrom(tables, entry.first + size * entry.places + outer);
+}
+
+/** The longest search in a chunk of one family: of ranges, not of lines. */
+function longestChunk(tables: Tables, family: 4 | 6): number {
   let longest = 0;
-  for (let place = from; place < to; place++) {
-    const entry = readEntry(roots, place);
-    if (entry.kind === 'ranges' || entry.kind === 'short') longest = Math.max(longest, entry.count);
+  for (const entry of entriesOf(tables, family)) {
+    if (entry.kind === 'ranges') longest = Math.max(longest, entry.count);
   }
   return longest;
+}
+
+/** In what ways the addresses of a line are answered. */
+function kindsOfLine(ranges4: Uint32Array, line: number): string[] {
+  const at = line * LINE_WORDS;
+  const count = 1 + ranges4.subarray(at, at + LINE_LASTS).filter((last) => last < NO_LAST).length;
+  return Array.from({ length: count }, (_, range) => lineRange(ranges4, at, range).kind);
 }
 
 t.test('each list can be rebuilt exactly from the tables', async (t) => {
@@ -81,13 +104,12 @@ t.test('crowded places of every shape are found, and can be rebuilt', async (t) 
   for (let run = 0; run < 20; run++) {
     const lists = [clustered(next), clustered(next)];
     const { tables, names } = compileLists(...lists);
-    const { roots, ranges4 } = tables;
-    for (let place = 0; place < roots.length / 2; place++) {
-      const entry = readEntry(roots, place);
+    for (const entry of [...entriesOf(tables, 4), ...entriesOf(tables, 6)]) {
       kinds.add(entry.kind === 'node' && entry.skip > 0 ? 'skip' : entry.kind);
-      if (entry.kind !== 'short') continue;
-      for (let at = entry.first; at < entry.first + entry.count; at++) {
-        if (ranges4[at * 2 + 1]! >= VALUE_LONG) kinds.add('long');
+      if (entry.kind !== 'lines') continue;
+      if (entry.count > 1) kinds.add('more lines');
+      for (let line = 0; line < entry.count; line++) {
+        for (const kind of kindsOfLine(tables.ranges4, entry.first + line)) kinds.add(kind);
       }
     }
     for (const [i, ranges] of allListRanges(tables, names).entries()) {
@@ -111,7 +133,7 @@ t.test('crowded places of every shape are found, and can be rebuilt', async (t) 
       }
     }
   }
-  t.same([...kinds].sort(), ['class', 'long', 'node', 'ranges', 'short', 'skip']);
+  t.same([...kinds].sort(), ['class', 'lines', 'long', 'more lines', 'node', 'ranges', 'skip']);
   t.comment(`seed ${seed}`);
 });
 
@@ -129,8 +151,7 @@ t.test('a crowded /16 becomes a node, and its chunks are searched in few steps',
   const hosts = Array.from({ length: 32768 }, (_, i) => 0x0a000000 + i * 2);
   const { tables, names } = compileLists(ranges4(...hosts.flatMap((host) => [host, host])));
   t.equal(nodeEntries(tables), 256);
-  t.equal(longestChunk(tables, 0, 65536), 0);
-  t.ok(longestChunk(tables, NODES, NODES + 256) <= 256);
+  t.ok(longestChunk(tables, 4) <= 256);
   t.equal(listRanges(tables, names, 0).v4.length, 65536);
 });
 
@@ -149,7 +170,7 @@ t.test('any number of crowded IPv4 chunks leaves at most 2 M entries of nodes', 
   const ranges = { v4: hosts, v6: new Uint32Array(0) };
   const { tables, names } = compileLists(ranges);
   t.ok(nodeEntries(tables) <= 1 << 21);
-  t.ok(longestChunk(tables, 0, 65536) <= 256);
+  t.ok(longestChunk(tables, 4) <= 256);
   t.ok(isSame(ranges, listRanges(tables, names, 0)));
 });
 
@@ -172,7 +193,7 @@ t.test('any number of crowded IPv6 chunks leaves at most 4 M entries of nodes', 
   const more = mergeRanges({ v4: new Uint32Array(0), v6: Uint32Array.from(chained) });
   const { tables, names } = compileLists(ranges, more);
   t.ok(nodeEntries(tables) <= 1 << 22, `${nodeEntries(tables)} entries`);
-  t.ok(longestChunk(tables, 65536, tables.roots.length / 2) <= 4096);
+  t.ok(longestChunk(tables, 6) <= 4096);
   const [first, second] = allListRanges(tables, names);
   t.ok(isSame(ranges, first!) && isSame(more, second!));
 });
