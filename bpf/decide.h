@@ -20,6 +20,9 @@
 #define SEARCH4_MORE_STEPS 17
 #define SEARCH6_STEPS 21
 
+/* A table ends too early: more than a place and a number of bits can be. */
+#define NO_PLACE (~0ULL)
+
 /* Ranges that are found with one look at their table. */
 #define BLOCK_RANGES4 (BLOCK_SIZE / sizeof(__u32))
 
@@ -304,23 +307,28 @@ static __always_inline __u32 place_below(const struct root *node, __u64 *rest)
 }
 
 /*
- * As class_of_ipv6, from the entry at a place. A global function, so that the
- * verifier looks at its loop once.
+ * Where the walk from a node ends: place of the entry, and above its 32 bits how many
+ * of `rest` were looked at; NO_PLACE when a table ends too early. A global function,
+ * so that the verifier looks at its loop once.
  */
-__noinline int class_of_deep(__u32 slot, __u32 place, __u64 rest, __u64 high, __u64 low)
+__noinline __u64 walk_deep(__u32 slot, __u32 place, __u64 rest)
 {
 	__u32 base = (slot & 1) * capacity.roots;
 	struct found_root found;
+	__u64 taken = 0;
 
 	if (!find_root(&found, base, place))
-		return -1;
+		return NO_PLACE;
 	for (int level = NEAR_LEVELS; level < NODE_LEVELS6; level++) {
-		if (!(found.root->count & ROOT_NODE))
+		__u32 word = found.root->count;
+
+		if (!(word & ROOT_NODE))
 			break;
+		taken += (word & NODE_WIDTH) + (word >> NODE_SKIP & NODE_SKIPPED);
 		if (!find_root(&found, base, place_below(found.root, &rest)))
-			return -1;
+			return NO_PLACE;
 	}
-	return class_of_entry(slot & 1, &found, rest, high, low);
+	return taken << 32 | found.place;
 }
 
 static __always_inline int class_of_ipv6(__u32 slot, const __u32 *address)
@@ -340,8 +348,13 @@ static __always_inline int class_of_ipv6(__u32 slot, const __u32 *address)
 		if (!find_root(&found, base, place_below(found.root, &rest)))
 			return -1;
 	}
-	if (found.root->count & ROOT_NODE)
-		return class_of_deep(slot, found.place, rest, high, low);
+	if (found.root->count & ROOT_NODE) {
+		__u64 end = walk_deep(slot, found.place, rest);
+
+		if (end == NO_PLACE || !find_root(&found, base, end))
+			return -1;
+		rest <<= end >> 32 & 63;
+	}
 	return class_of_entry(slot, &found, rest, high, low);
 }
 
