@@ -51,7 +51,7 @@
  *
  * On addresses that were not met before, memory is the cost: what the processor's
  * cache holds no more takes ten times as long. So lines are full, whatever the
- * shape of a list, and what leads to them is a tenth of their size and stays in the
+ * shape of a list, and what leads to them is a sixth of their size and stays in the
  * cache: one line of the cache has to come from memory.
  */
 #ifndef CGFW_ABI_H

@@ -20,9 +20,6 @@
 #define SEARCH4_MORE_STEPS 17
 #define SEARCH6_STEPS 21
 
-/* A table ends too early: more than a place and a number of bits can be. */
-#define NO_PLACE (~0ULL)
-
 /* Ranges that are found with one look at their table. */
 #define BLOCK_RANGES4 (BLOCK_SIZE / sizeof(__u32))
 
@@ -51,7 +48,7 @@ struct found_root {
 	__u32 place;
 };
 
-/* Finds the entry at a place: 1, or 0 where the table ends. `base` is the first block of the slot. */
+/* Finds the entry at a place: 1, or 0 where the table ends. The slot begins at block `base`. */
 static __always_inline int find_root(struct found_root *found, __u32 base, __u32 place)
 {
 	__u32 index = base + (place >> ROOT_SHIFT);
@@ -271,7 +268,8 @@ static __always_inline int class_of_lines(__u32 slot, const struct found_root *f
 		at = below(line->last, LINE_LASTS / 2 - 1, key);
 	code = line->codes >> (at * CODE_BITS) & CODE_LONG;
 	if (code == CODE_LONG)
-		return class_of_long(slot, line->longs + longs_before(line->codes, at), 1, high, low);
+		return class_of_long(slot, line->longs + longs_before(line->codes, at), 1, high,
+				     low);
 	return line->classes[code];
 }
 
@@ -306,29 +304,31 @@ static __always_inline __u32 place_below(const struct root *node, __u64 *rest)
 	return first + (__u32)((divided >> 32) >> (32 - width) << wide);
 }
 
+/* Bits of an address that a node looks at. */
+static __always_inline __u32 bits_of(const struct root *node)
+{
+	return (node->count >> NODE_SKIP & NODE_SKIPPED) + (node->count & NODE_WIDTH);
+}
+
 /*
- * Where the walk from a node ends: place of the entry, and above its 32 bits how many
- * of `rest` were looked at; NO_PLACE when a table ends too early. A global function,
- * so that the verifier looks at its loop once.
+ * From the node at a place down to the entry that is none: its place, and above
+ * 32 bits how many bits of an address the nodes look at. A global function, so that the
+ * verifier looks at its loop once; it calls none, because old kernels add up the
+ * stacks of all that are under way.
  */
-__noinline __u64 walk_deep(__u32 slot, __u32 place, __u64 rest)
+__noinline __u64 deep_place(__u32 slot, __u32 place, __u64 rest)
 {
 	__u32 base = (slot & 1) * capacity.roots;
 	struct found_root found;
-	__u64 taken = 0;
+	__u64 bits = 0;
 
-	if (!find_root(&found, base, place))
-		return NO_PLACE;
 	for (int level = NEAR_LEVELS; level < NODE_LEVELS6; level++) {
-		__u32 word = found.root->count;
-
-		if (!(word & ROOT_NODE))
+		if (!find_root(&found, base, place) || !(found.root->count & ROOT_NODE))
 			break;
-		taken += (word & NODE_WIDTH) + (word >> NODE_SKIP & NODE_SKIPPED);
-		if (!find_root(&found, base, place_below(found.root, &rest)))
-			return NO_PLACE;
+		bits += bits_of(found.root);
+		place = place_below(found.root, &rest);
 	}
-	return taken << 32 | found.place;
+	return bits << 32 | place;
 }
 
 static __always_inline int class_of_ipv6(__u32 slot, const __u32 *address)
@@ -349,11 +349,11 @@ static __always_inline int class_of_ipv6(__u32 slot, const __u32 *address)
 			return -1;
 	}
 	if (found.root->count & ROOT_NODE) {
-		__u64 end = walk_deep(slot, found.place, rest);
+		__u64 deep = deep_place(slot, found.place, rest);
 
-		if (end == NO_PLACE || !find_root(&found, base, end))
+		if (!find_root(&found, base, deep))
 			return -1;
-		rest <<= end >> 32 & 63;
+		rest <<= deep >> 32 & 63;
 	}
 	return class_of_entry(slot, &found, rest, high, low);
 }
