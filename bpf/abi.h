@@ -61,7 +61,7 @@
 #include <linux/types.h>
 #endif
 
-#define ABI_VERSION 4
+#define ABI_VERSION 3
 
 #define BLOCK_SIZE 4096
 

@@ -125,46 +125,56 @@ function coverRange4(first: number, last: number, cover: Cover, limit: number): 
   }
 }
 
+/** As coverRange4, of four words each way. */
 function coverRange6(range: Uint32Array, cover: Cover, limit: number): void {
-  const size = range.length / 2;
-  const width = 32 * size;
-  const at = range.slice(0, size);
-  const last = range.subarray(size);
+  const at = range.slice(0, 4);
+  const last = range.subarray(4);
   for (;;) {
-    let host = 0;
-    while (host < width && blockFits(at, last, host + 1)) host++;
-    if (cover.count++ < limit) cover.prefixes.push(prefixText(6, at, width - host));
-    blockEnd(at, host);
-    if (at.every((word, i) => word === last[i])) return;
-    increment(at);
+    const host = Math.min(trailingZeros(at), fittingBits(at, last));
+    if (cover.count++ < limit) cover.prefixes.push(prefixText(6, at, 128 - host));
+    if (stepOver(at, last, host)) return;
   }
 }
 
-/** Whether the block of 2^host addresses at `at` is aligned and does not reach beyond `last`. */
-function blockFits(at: Uint32Array, last: Uint32Array, host: number): boolean {
-  const end = at.slice();
-  blockEnd(end, host);
-  for (let i = 0; i < at.length; i++) {
-    if (((at[i] ?? 0) & ~maskOf(32 * at.length - host - 32 * i)) !== 0) return false;
+/** Bits below the lowest that is set, of 128. */
+function trailingZeros(at: Uint32Array): number {
+  for (let i = 3; i >= 0; i--) {
+    const word = at[i]!;
+    if (word !== 0) return 32 * (3 - i) + 31 - Math.clz32(word & -word);
   }
-  for (let i = 0; i < end.length; i++) {
-    const a = end[i] ?? 0;
-    const b = last[i] ?? 0;
-    if (a !== b) return a < b;
-  }
-  return true;
+  return 128;
 }
 
-function blockEnd(at: Uint32Array, host: number): void {
-  for (let i = 0; i < at.length; i++)
-    at[i] = (at[i] ?? 0) | ~maskOf(32 * at.length - host - 32 * i);
+/** The most host bits of a block that has room from `at` to `last`. */
+function fittingBits(at: Uint32Array, last: Uint32Array): number {
+  let borrow = 0;
+  let bits = 0;
+  let isFull = true;
+  // The difference, from its lowest word on: its length, and whether all its bits are set.
+  for (let i = 3; i >= 0; i--) {
+    let word = last[i]! - at[i]! - borrow;
+    borrow = word < 0 ? 1 : 0;
+    word >>>= 0;
+    if (word === 0) continue;
+    const length = 32 - Math.clz32(word);
+    isFull = isFull && bits === 32 * (3 - i) && word === 2 ** length - 1;
+    bits = 32 * (3 - i) + length;
+  }
+  return isFull ? bits : bits - 1;
 }
 
-function increment(at: Uint32Array): void {
-  for (let i = at.length - 1; i >= 0; i--) {
-    at[i] = (at[i] ?? 0) + 1;
-    if (at[i] !== 0) return;
+/** Goes on behind the block of 2^host addresses at `at`; true when it ends at `last`. */
+function stepOver(at: Uint32Array, last: Uint32Array, host: number): boolean {
+  let isEnd = true;
+  for (let i = 0; i < 4; i++) {
+    at[i] = at[i]! | ~maskOf(128 - host - 32 * i);
+    if (at[i] !== last[i]) isEnd = false;
   }
+  for (let i = 3; i >= 0 && !isEnd; i--) {
+    at[i] = at[i]! + 1;
+    if (at[i] !== 0) break;
+  }
+  return isEnd;
 }
 
 function prefixText(family: Family, words: Uint32Array, bits: number): string {

@@ -13,7 +13,7 @@ import {
 } from '../abi/layout.gen.js';
 
 /** Tables of another version cannot be read. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 3;
 
 export const BLOCK_SIZE = 4096;
 
