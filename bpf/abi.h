@@ -123,7 +123,7 @@ enum hook {
 #define POLICY_RAW_DENY 2U
 #define POLICY_ACCELERATE 4U
 
-/* Nothing is denied in this direction: replies need no remembered state. */
+/* Nothing is denied in this direction, nor logged as new: replies need no remembered state. */
 #define DIRECTION_OPEN 1U
 /* All addresses are treated alike: columns are rules. All services are: rows are rules. */
 #define DIRECTION_ONE_ROW 2U

@@ -1,7 +1,7 @@
 // From the resolved policy to what the kernel is given.
 
 import { rememberRanges } from './addresses.js';
-import type { Direction, DirectionName, Policy } from '../policy/policy.js';
+import type { Direction, DirectionName, LogLevel, Policy } from '../policy/policy.js';
 import { flatten } from './classes.js';
 import { CellHeap } from './heap.js';
 import {
@@ -96,12 +96,14 @@ function encodePolicies(
     owner: string,
     name: DirectionName,
     direction: Direction,
+    log: LogLevel,
   ): void => {
     const into = words.subarray((index + 1) * POLICY_WORDS + DIRECTION_OFFSET[name]);
     into[RULE_BASE] = bases[index]![name];
     const place = { policy, line: direction.defaultLine };
     encodeDirection(
       direction,
+      log,
       decideAll(direction, axes, `${name} of ${owner}`, place),
       heap,
       into,
@@ -114,10 +116,10 @@ function encodePolicies(
       (own.raw === 'deny' ? POLICY_RAW_DENY : 0) |
       (own.accelerate ? POLICY_ACCELERATE : 0);
     words[at + 1] = bases[index]!.raw;
-    for (const name of DIRECTIONS) encode(index, `policy ${own.name}`, name, own[name]);
+    for (const name of DIRECTIONS) encode(index, `policy ${own.name}`, name, own[name], own.log);
   });
   policy.interfaces.forEach((own, index) => {
-    encode(length + index, `interface policy ${own.name}`, 'ingress', own.ingress);
+    encode(length + index, `interface policy ${own.name}`, 'ingress', own.ingress, own.log);
     // Nobody asks what an interface sends; whoever did would find no lookup to make.
     const egress = words.subarray((length + index + 1) * POLICY_WORDS + DIRECTION_OFFSET.egress);
     egress[DIRECTION_FLAGS] = DIRECTION_OPEN | DIRECTION_ONE_ROW | DIRECTION_ONE_COLUMN;
@@ -127,6 +129,7 @@ function encodePolicies(
 
 function encodeDirection(
   direction: Direction,
+  log: LogLevel,
   verdicts: Verdicts,
   heap: CellHeap,
   into: Uint32Array,
@@ -142,12 +145,17 @@ function encodeDirection(
   into[DEFAULT_RULE] = direction.rules.length;
   into[UNPARSABLE_RULE] = direction.rules.length + 1;
   into[DIRECTION_FLAGS] =
-    (canDeny(direction) ? 0 : DIRECTION_OPEN) |
+    (asksWhoBegan(direction, log) ? 0 : DIRECTION_OPEN) |
     (isOneRow ? DIRECTION_ONE_ROW : 0) |
     (isOneColumn ? DIRECTION_ONE_COLUMN : 0) |
     (direction.default === 'allow' ? 0 : DIRECTION_CLOSED);
 }
 
-function canDeny(direction: Direction): boolean {
-  return direction.default !== 'allow' || direction.rules.some(({ action }) => action !== 'allow');
+/** Whether a packet's fate, or its line in the log, depends on which direction began. */
+function asksWhoBegan(direction: Direction, log: LogLevel): boolean {
+  return (
+    direction.default !== 'allow' ||
+    log === 'new' ||
+    direction.rules.some((rule) => rule.action !== 'allow' || rule.log === 'new')
+  );
 }

@@ -12,7 +12,7 @@ import {
   POLICY_WORDS,
 } from '../../src/compile/layout.js';
 import type { CounterIds, Program } from '../../src/compile/program.js';
-import type { CgroupPolicy } from '../../src/policy/policy.js';
+import type { CgroupPolicy, Direction, LogLevel } from '../../src/policy/policy.js';
 import { cgroupPolicy, direction, list, policyOf, ranges4, rule } from './build.js';
 
 const LISTS = [list('corp', ranges4(1, 9)), list('web egress#0', ranges4(20, 20))];
@@ -75,6 +75,18 @@ t.test(
     t.same(flagsOf(compileOne({ egress: closed })), { policy: 0, egress: DIRECTION_CLOSED });
   },
 );
+
+t.test('a direction that logs new flows is not open: it asks who began', async (t) => {
+  const isOpen = (egress: Direction, log: LogLevel = 'denied'): boolean => {
+    const { policies } = compileOne({ egress, log }).tables;
+    const flags = policies[POLICY_WORDS + DIRECTION_OFFSET.egress + DIRECTION_FLAGS]!;
+    return (flags & DIRECTION_OPEN) !== 0;
+  };
+  t.equal(isOpen(direction('allow', rule('allow', [0], 'any'))), true);
+  t.equal(isOpen(direction('allow', rule('allow', [0], 'any', { log: 'all' })), 'all'), true);
+  t.equal(isOpen(direction('allow', rule('allow', [0], 'any', { log: 'new' }))), false);
+  t.equal(isOpen(direction('allow', rule('allow', [0], 'any')), 'new'), false);
+});
 
 t.test('a rule keeps its counter wherever it stands', async (t) => {
   const office = rule('allow', [0], [443, 443]);

@@ -3,6 +3,7 @@
 import t from 'tap';
 import { BLOCKED, IPV4, IPV6, listen, makeScene, receive, tryConnect } from './traffic.js';
 import type { Scene } from './traffic.js';
+import type { PuppetSocket } from './puppet.js';
 import { Sandbox, until } from './sandbox.js';
 
 interface Rule {
@@ -166,6 +167,148 @@ t.test('counters', async (t) => {
       { mode: 'audit', verdict: 'reject', rule: 'raw' },
     );
   });
+});
+
+/** Who begins, and by which rules both directions may allow it. */
+const BEGINNINGS = [
+  { begins: 'egress', own: 'egress#asks', reply: 'ingress#hears' },
+  { begins: 'ingress', own: 'ingress#serves', reply: 'egress#answers' },
+] as const;
+type Beginning = (typeof BEGINNINGS)[number];
+
+const SERVED = 40443;
+
+/** Conversations of the managed cgroup with an unmanaged peer at one of its addresses. */
+function makeTalks({ inside, outside }: Scene) {
+  const datagram = async (side: 'inside' | 'outside', address: string, port: number) => {
+    const socket = await (side === 'inside' ? inside : outside).socket('AF_INET', 'SOCK_DGRAM');
+    await socket.do('bind', [address, port]);
+    return socket;
+  };
+  /** Two questions of 4 bytes, and two answers of 8; the server's port is SERVED. */
+  const exchange = async (begins: Beginning['begins'], peer: string): Promise<void> => {
+    const isServer = begins === 'ingress';
+    const own = await datagram('inside', '127.1.2.9', isServer ? SERVED : 0);
+    const other = await datagram('outside', peer, isServer ? 0 : SERVED);
+    const [client, server] = isServer ? [other, own] : [own, other];
+    for (let i = 0; i < 2; i++) {
+      await client.do('sendto', { bytes: '1234' }, [isServer ? '127.1.2.9' : peer, SERVED]);
+      const [, from] = (await server.do('recvfrom', 64)) as [string, [string, number]];
+      await server.do('sendto', { bytes: '12345678' }, from);
+      await client.do('recv', 64);
+    }
+    await own.do('close');
+    await other.do('close');
+  };
+  /** A connection with data in both directions, which is left as it is. */
+  const connection = async (begins: Beginning['begins'], peer: string): Promise<void> => {
+    const [client, server] = begins === 'egress' ? [inside, outside] : [outside, inside];
+    const addresses = begins === 'egress' ? ['127.1.2.9', peer] : [peer, '127.1.2.9'];
+    const listener = await server.socket();
+    await listener.do('setsockopt', 'SOL_SOCKET', 'SO_REUSEADDR', 1);
+    await listener.do('bind', [addresses[1]!, SERVED]);
+    await listener.do('listen', 1);
+    const ends: PuppetSocket[] = [await client.socket()];
+    await ends[0]!.do('bind', [addresses[0]!, 0]);
+    await ends[0]!.do('connect', [addresses[1]!, SERVED]);
+    ends.push(await listener.accept());
+    for (const [from, to] of [ends, [...ends].reverse()]) {
+      await from!.do('send', { bytes: '1234' });
+      t.equal(await to!.do('recv', 4), '1234');
+    }
+    await listener.do('close');
+  };
+  return { exchange, connection };
+}
+
+t.test('a reply', async (t) => {
+  const scene = makeScene(new Sandbox());
+  t.teardown(scene.close);
+  const { exchange, connection } = makeTalks(scene);
+  let peers = 10;
+
+  for (const { begins, own, reply } of BEGINNINGS) {
+    for (const allowed of ['its own direction allows', 'only the beginning allows'] as const) {
+      const isAllowed = allowed === 'its own direction allows';
+      // A peer for each case: what comes late of another's connection is not counted here.
+      const peer = `127.1.2.${String(peers++)}`;
+      const rule = (name: string, more: object = {}): object => ({
+        name: name.split('#')[1],
+        action: 'allow',
+        [name.startsWith('egress') ? 'to' : 'from']: peer,
+        ...more,
+      });
+      const beginning = { default: 'drop', rules: [rule(own, { ports: [SERVED] })] };
+      const replying = { default: 'drop', rules: isAllowed ? [rule(reply)] : [] };
+      const policy =
+        begins === 'egress'
+          ? { egress: beginning, ingress: replying }
+          : { egress: replying, ingress: beginning };
+      const byRule = async (): Promise<string[]> =>
+        (await counts(scene)).filter((line) => !line.includes('#default'));
+
+      await t.test(
+        `that ${allowed} is counted by that rule where ${begins} begins: UDP and TCP`,
+        async (t) => {
+          await scene.apply({ log: 'none', ...policy });
+          await exchange(begins, peer);
+          const questions = 2 * (HEADERS.ipv4 + 4);
+          const answers = 2 * (HEADERS.ipv4 + 8);
+          const udp = isAllowed
+            ? [`${own}: 2/${String(questions)}`, `${reply}: 2/${String(answers)}`].sort()
+            : [`${own}: 4/${String(questions + answers)}`];
+          t.same(await byRule(), udp, 'UDP');
+          // With other names, from nothing.
+          const text = JSON.stringify(policy).replace(/asks|hears|serves|answers/g, 'tcp-$&');
+          await scene.apply({ log: 'none', ...(JSON.parse(text) as object) });
+          await connection(begins, peer);
+          const names = (await byRule()).map((line) => line.split(':')[0]);
+          const tcp = (isAllowed ? [own, reply].sort() : [own]).map((name) =>
+            name.replace('#', '#tcp-'),
+          );
+          t.same(names, tcp, 'TCP');
+        },
+      );
+    }
+  }
+
+  for (const loud of [['egress'], ['ingress'], ['egress', 'ingress']]) {
+    for (const byDefault of ['allow', 'drop']) {
+      await t.test(
+        `is no new flow with log: new for ${loud.join(' and ')}, under default ${byDefault}`,
+        async (t) => {
+          const direction = (name: string): object => ({
+            default: byDefault,
+            rules: [
+              {
+                name: 'known',
+                action: 'allow',
+                [name === 'egress' ? 'to' : 'from']: 'any',
+                log: loud.includes(name) ? 'new' : 'denied',
+              },
+            ],
+          });
+          await scene.apply({ egress: direction('egress'), ingress: direction('ingress') });
+          const peer = `127.1.2.${String(peers++)}`;
+          for (const { begins } of BEGINNINGS) {
+            for (const [proto, talk] of [
+              ['udp', exchange],
+              ['tcp', connection],
+            ] as const) {
+              const log: string[] = [];
+              const stop = scene.box.follow(({ hook, verdict, rule, proto: what }) => {
+                log.push(`${String(hook)} ${String(verdict)} ${String(rule)} ${String(what)}`);
+              });
+              await talk(begins, peer);
+              stop();
+              const first = loud.includes(begins) ? [`${begins} allow known ${proto}`] : [];
+              t.same(log, first, `${proto}, ${begins} begins`);
+            }
+          }
+        },
+      );
+    }
+  }
 });
 
 function sum(log: readonly Record<string, unknown>[]): number {
