@@ -160,6 +160,96 @@ t.test('a change of rules meets live connections at once', async (t) => {
   });
 });
 
+t.test('what began while both directions allowed everything', async (t) => {
+  const { inside, outside, apply } = scene(t);
+  const abroad = await listen(outside);
+  const home = await listen(inside, PORT);
+  const any = (key: string): object => ({
+    default: 'drop',
+    rules: [{ action: 'allow', [key]: 'any' }],
+  });
+
+  async function stops({ client, server }: Pair): Promise<boolean> {
+    await client.do('send', { bytes: 'out' });
+    await server.do('send', { bytes: 'in' });
+    const ends = [client, server].map((socket) => socket.do('readable', 0.3));
+    return (await Promise.all(ends)).every((isReadable) => isReadable === false);
+  }
+
+  for (const [how, open] of [
+    ['by leaving them out', {}],
+    ['by rules', { egress: any('to'), ingress: any('from') }],
+  ] as const) {
+    for (const way of [IPV4, IPV6]) {
+      await t.test(
+        `${how}: connections over ${way.name} go on or stop with the rules of who began`,
+        async (t) => {
+          const begin = async (): Promise<{ asked: Pair; served: Pair }> => {
+            await apply(open);
+            const asked = await connectPair(inside, way, abroad);
+            const served = await connectPair(outside, way, home);
+            for (const pair of [asked, served]) t.equal(await talk(pair), 'both');
+            return { asked, served };
+          };
+          const first = await begin();
+          await apply(strictClient([...BLOCKED, ...OPEN]));
+          t.equal(await talk(first.asked), 'both', 'a client under default-deny ingress');
+          t.ok(await stops(first.served), 'what was served');
+          const second = await begin();
+          await apply(serverOnly('any'));
+          t.equal(await talk(second.served), 'both', 'a server under default-deny egress');
+          t.ok(await stops(second.asked), 'what was asked');
+          const third = await begin();
+          await apply({ ...open, egress: { default: 'reject' } });
+          t.equal(await talk(third.served), 'both', 'a server that may not begin');
+          t.ok(await stops(third.asked), 'although ingress would allow half of it');
+          const fourth = await begin();
+          await apply({ ...open, ingress: { default: 'drop' } });
+          t.equal(await talk(fourth.asked), 'both', 'a client that may not be reached');
+          t.ok(await stops(fourth.served), 'although egress would allow half of it');
+        },
+      );
+    }
+
+    await t.test(`${how}: UDP is answered again after the next question`, async (t) => {
+      await apply(open);
+      const { server } = await receive(inside, PORT);
+      const own = await inside.socket('AF_INET', 'SOCK_DGRAM');
+      await own.do('bind', ['127.1.2.4', 0]);
+      const other = await outside.socket('AF_INET', 'SOCK_DGRAM');
+      await other.do('bind', ['127.1.2.3', 0]);
+      const [ownPort, otherPort] = [await own.port(), await other.port()];
+      const ask = async (text: string): Promise<void> => {
+        await own.do('sendto', { bytes: text }, ['127.1.2.3', otherPort]);
+        t.equal(await other.do('recv', 64), text);
+        await other.do('sendto', { bytes: `${text} to you` }, ['127.1.2.4', ownPort]);
+        t.equal(await own.do('recv', 64), `${text} to you`);
+      };
+      const serve = async (text: string): Promise<void> => {
+        await other.do('sendto', { bytes: text }, ['127.1.2.4', PORT]);
+        t.equal(await server.do('recv', 64), text);
+        const to = ['::ffff:127.1.2.3', otherPort] as const;
+        t.equal(await server.try('sendto', { bytes: `${text} to you` }, to), 'ok');
+        t.equal(await other.do('recv', 64), `${text} to you`);
+      };
+      const stranger = await outside.socket('AF_INET', 'SOCK_DGRAM');
+      await ask('hello');
+      await serve('hello');
+      await apply({ ...open, ingress: { default: 'drop' } });
+      await stranger.do('sendto', { bytes: 'stranger' }, ['127.1.2.4', ownPort]);
+      await ask('and again');
+      await apply(open);
+      await ask('hello');
+      await serve('hello');
+      await apply({ ...open, egress: { default: 'reject' } });
+      const to = ['127.1.2.3', otherPort] as const;
+      t.equal(await own.try('sendto', { bytes: 'refused' }, to), 'EPERM');
+      await serve('and again');
+      await server.do('close');
+    });
+  }
+});
+
 t.test('what is older than the attachment', async (t) => {
   const { box, inside, outside, cgroup } = scene(t);
   const policy = (body: object): string =>
