@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * The cgroup_skb programs for test runs, where no cgroup says who owns it: policy
- * 1 does. And the parser alone, which says what it has read.
+ * 1 does. The two ways of a packet apart. And the parser alone, which says what it
+ * has read.
  */
 #define CGFW_OWNER_H
 #include <linux/bpf.h>
@@ -44,4 +45,22 @@ int parse_only(struct __sk_buff *skb)
 	answer->result = parse(skb, &packet);
 	answer->packet = packet;
 	return PASS;
+}
+
+/* 1 when the quick way has an answer. */
+SEC("cgroup_skb/egress")
+int quick_only(struct __sk_buff *skb)
+{
+	struct view view;
+
+	return open_view(&view) && view.policy && pass_quickly(skb, &view, EGRESS);
+}
+
+SEC("cgroup_skb/egress")
+int whole_only(struct __sk_buff *skb)
+{
+	int code = egress_whole(skb);
+
+	asm volatile("%0 &= 3" : "+r"(code));
+	return code;
 }

@@ -20,11 +20,13 @@ import { PACKAGE_ROOT } from '../../src/kernel/place.js';
 import { openCurrentSet } from '../../src/kernel/set.js';
 import type { LoadedSet } from '../../src/kernel/set.js';
 import {
+  ACK,
   extension,
   fragmentHeader,
   ipv4,
   ipv6,
   routingHeader,
+  SYN,
   tcp,
   udp,
 } from '../kernel/packets.js';
@@ -202,33 +204,60 @@ interface Case {
   readonly packet: readonly number[];
 }
 
-/** Well-formed packets, the same cut short or with bytes changed, and noise. */
-const arbitraryCase: fc.Arbitrary<Case> = fc
-  .record({
-    built: fc.oneof(
-      packet4.map((packet): Case => ({ family: 4, packet })),
-      packet6.map((packet): Case => ({ family: 6, packet })),
-      fc.record({ family: fc.constantFrom(4 as const, 6 as const), packet: bytes(120) }),
-    ),
-    cut: fc.oneof(
-      { weight: 3, arbitrary: fc.constant(1) },
-      fc.double({ min: 0, max: 1, noNaN: true }),
-    ),
-    changes: fc.oneof(
-      { weight: 3, arbitrary: fc.constant([]) },
-      fc.array(fc.tuple(fc.nat(80), byte), { maxLength: 4 }),
-    ),
-  })
-  .map(({ built, cut, changes }) => {
-    const least = SHORTEST[built.family];
-    const whole = [
-      ...built.packet,
-      ...Array<number>(Math.max(0, least - built.packet.length)).fill(0x45),
-    ];
-    const packet = whole.slice(0, Math.max(least, Math.ceil(whole.length * cut)));
-    for (const [at, value] of changes) if (at < packet.length) packet[at] = value;
-    return { ...built, packet };
-  });
+/** Packets, and the same cut short or with bytes changed. */
+const spoiled = (built: fc.Arbitrary<Case>): fc.Arbitrary<Case> =>
+  fc
+    .record({
+      built,
+      cut: fc.oneof(
+        { weight: 3, arbitrary: fc.constant(1) },
+        fc.double({ min: 0, max: 1, noNaN: true }),
+      ),
+      changes: fc.oneof(
+        { weight: 3, arbitrary: fc.constant([]) },
+        fc.array(fc.tuple(fc.nat(80), byte), { maxLength: 4 }),
+      ),
+    })
+    .map(({ built, cut, changes }) => {
+      const least = SHORTEST[built.family];
+      const whole = [
+        ...built.packet,
+        ...Array<number>(Math.max(0, least - built.packet.length)).fill(0x45),
+      ];
+      const packet = whole.slice(0, Math.max(least, Math.ceil(whole.length * cut)));
+      for (const [at, value] of changes) if (at < packet.length) packet[at] = value;
+      return { ...built, packet };
+    });
+
+/** Well-formed packets, spoiled ones and noise. */
+const arbitraryCase = spoiled(
+  fc.oneof(
+    packet4.map((packet): Case => ({ family: 4, packet })),
+    packet6.map((packet): Case => ({ family: 6, packet })),
+    fc.record({ family: fc.constantFrom(4 as const, 6 as const), packet: bytes(120) }),
+  ),
+);
+
+/** What the quick way is made for, or nearly so. */
+const plainCase = spoiled(
+  fc
+    .record({
+      family: fc.constantFrom(4 as const, 6 as const),
+      protocol: fc.constantFrom(6, 17),
+      flags: byte,
+      to: fc.constantFrom(53, 443),
+    })
+    .map(({ family, protocol, flags, to }) => {
+      const ends = family === 4 ? ENDS : ENDS6;
+      const ports = { from: 1234, to };
+      const payload = protocol === 6 ? tcp(ends, ports, flags) : udp(ends, ports, [1, 2, 3]);
+      const packet =
+        family === 4
+          ? ipv4({ ...ends, protocol, payload })
+          : ipv6({ ...ends, next: protocol, payload });
+      return { family, packet };
+    }),
+);
 
 const seed = Number(process.env['CGFW_TEST_SEED'] ?? Date.now() % 2 ** 31);
 
@@ -334,3 +363,59 @@ for (const byDefault of ['reject', 'allow'] as const) {
     },
   );
 }
+
+t.test('the quick way', async (t) => {
+  const { object } = await prepare(t, {
+    egress: { default: 'allow', rules: [{ action: 'drop', to: 'any', ports: [53] }] },
+  });
+  const run = (name: string, { family, packet }: Case): number =>
+    object.program(name).testRun({ data: frame(family, packet) }).retval;
+
+  await t.test('has no answer but for TCP and UDP in fixed places, and no SYN', async (t) => {
+    const query = udp(ENDS, { from: 1234, to: 123 }, [1, 2, 3]);
+    const segment = (flags: number): number[] => tcp(ENDS, { from: 1234, to: 443 }, flags);
+    const four = (protocol: number, payload: number[], more: object = {}): Case => ({
+      family: 4,
+      packet: ipv4({ ...ENDS, protocol, payload, ...more }),
+    });
+    const six = (next: number, payload: number[]): Case => ({
+      family: 6,
+      packet: ipv6({ ...ENDS6, next, payload }),
+    });
+    for (const [what, packet, answer] of [
+      ['UDP over IPv4', four(17, query), 1],
+      ['TCP over IPv4', four(6, segment(ACK)), 1],
+      ['UDP over IPv6', six(17, query), 1],
+      ['TCP over IPv6', six(6, segment(ACK)), 1],
+      ['the first fragment', four(17, query, { fragment: 0x2000 }), 1],
+      ['a later fragment', four(17, query, { fragment: 1 }), 0],
+      ['four NOPs', four(17, query, { options: [1, 1, 1, 1] }), 0],
+      ['four NOPs before TCP', four(6, segment(ACK), { options: [1, 1, 1, 1] }), 0],
+      ['hop-by-hop options', six(0, [...extension(17), ...query]), 0],
+      ['destination options', six(60, [...extension(6), ...segment(ACK)]), 0],
+      ['a SYN', four(6, segment(SYN)), 0],
+      ['the answer to a SYN', six(6, segment(SYN | ACK)), 0],
+      ['ICMP', four(1, [8, 0, 0, 0, 0, 0, 0, 0]), 0],
+      ['what is denied', four(17, udp(ENDS, { from: 1234, to: 53 })), 0],
+    ] as const) {
+      t.equal(run('quick_only', packet), answer, what);
+    }
+  });
+
+  await t.test('lets nothing pass that the whole way stops', async (t) => {
+    t.comment(`CGFW_TEST_SEED=${String(seed)}`);
+    let passed = 0;
+    for (const one of fc.sample(fc.oneof(plainCase, arbitraryCase), {
+      numRuns: 10_000,
+      seed,
+    })) {
+      if (run('quick_only', one) === 0) continue;
+      passed++;
+      if (run('whole_only', one) !== 1) {
+        t.fail(Buffer.from(one.packet).toString('hex'));
+        return;
+      }
+    }
+    t.ok(passed > 1000, `${String(passed)} packets`);
+  });
+});
