@@ -5,7 +5,7 @@ import type { ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { PACKAGE_ROOT } from '../../src/kernel/place.js';
 
 export interface ProgramPlace {
@@ -17,10 +17,10 @@ export interface ProgramPlace {
 
 /** One run of `test/kernel/<script>`; end() in any case. */
 export class Program {
-  readonly #child: ChildProcessByStdio<null, Readable, null>;
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #lines: AsyncIterator<string>;
 
-  private constructor(child: ChildProcessByStdio<null, Readable, null>) {
+  private constructor(child: ChildProcessByStdio<Writable, Readable, null>) {
     this.#child = child;
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   }
@@ -31,7 +31,7 @@ export class Program {
     const file = join(PACKAGE_ROOT, 'test/kernel', script);
     return new Program(
       spawn('sh', ['-c', command, 'sh', place.cgroup, file, ...argv], {
-        stdio: ['ignore', 'pipe', 'inherit'],
+        stdio: ['pipe', 'pipe', 'inherit'],
       }),
     );
   }
@@ -41,6 +41,12 @@ export class Program {
     const line = await this.#lines.next();
     if (line.done === true) throw new Error('the program is gone');
     return JSON.parse(line.value) as T;
+  }
+
+  /** Sends one JSON command a line; the answer is the line that follows. */
+  async ask<T>(command: object): Promise<T> {
+    this.#child.stdin.write(`${JSON.stringify(command)}\n`);
+    return this.line<T>();
   }
 
   async end(): Promise<void> {
