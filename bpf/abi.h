@@ -122,6 +122,8 @@ enum hook {
 #define POLICY_AUDIT 1U
 #define POLICY_RAW_DENY 2U
 #define POLICY_ACCELERATE 4U
+/* Logs more than what it denies, as a rule. */
+#define POLICY_LOUD 8U
 
 /* Nothing is denied in this direction, nor logged as new: replies need no remembered state. */
 #define DIRECTION_OPEN 1U

@@ -17,6 +17,7 @@ import {
   DIRECTION_OPEN,
   POLICY_ACCELERATE,
   POLICY_AUDIT,
+  POLICY_LOUD,
   POLICY_RAW_DENY,
   POLICY_WORDS,
   ROW_BASE,
@@ -114,7 +115,8 @@ function encodePolicies(
     words[at] =
       (own.mode === 'audit' ? POLICY_AUDIT : 0) |
       (own.raw === 'deny' ? POLICY_RAW_DENY : 0) |
-      (own.accelerate ? POLICY_ACCELERATE : 0);
+      (own.accelerate ? POLICY_ACCELERATE : 0) |
+      (own.log === 'new' || own.log === 'all' ? POLICY_LOUD : 0);
     words[at + 1] = bases[index]!.raw;
     for (const name of DIRECTIONS) encode(index, `policy ${own.name}`, name, own[name], own.log);
   });

@@ -53,6 +53,7 @@ export const NO_LAST = 0xffffffff;
 export const POLICY_AUDIT = 1;
 export const POLICY_RAW_DENY = 2;
 export const POLICY_ACCELERATE = 4;
+export const POLICY_LOUD = 8;
 export const DIRECTION_OPEN = 1;
 export const DIRECTION_ONE_ROW = 2;
 export const DIRECTION_ONE_COLUMN = 4;

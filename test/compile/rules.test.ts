@@ -8,6 +8,7 @@ import {
   DIRECTION_ONE_ROW,
   DIRECTION_OPEN,
   POLICY_AUDIT,
+  POLICY_LOUD,
   POLICY_RAW_DENY,
   POLICY_WORDS,
 } from '../../src/compile/layout.js';
@@ -65,6 +66,9 @@ t.test(
       policy: POLICY_AUDIT | POLICY_RAW_DENY,
       egress: DIRECTION_OPEN | DIRECTION_ONE_ROW | DIRECTION_ONE_COLUMN,
     });
+    t.equal(flagsOf(compileOne({ log: 'denied' })).policy, 0);
+    t.equal(flagsOf(compileOne({ log: 'new' })).policy, POLICY_LOUD);
+    t.equal(flagsOf(compileOne({ log: 'all' })).policy, POLICY_LOUD);
     const denying = direction('allow', rule('drop', [0], 'any'));
     t.same(flagsOf(compileOne({ egress: denying })), { policy: 0, egress: DIRECTION_ONE_COLUMN });
     const byPort = direction('allow', rule('drop', 'any', [25, 25]));
