@@ -85,7 +85,9 @@ static __always_inline int join_exchange(struct bpf_sock *sk, struct view *view,
 	if (!flow)
 		count_fault(FAULT_FLOW);
 	starter = peer_starter(flow, key, packet, direction);
-	if (starter == starter_of(direction) || (starter == starter_of(!direction) && is_allowed))
+	/* A request asks for itself, whoever has asked before. */
+	if (starter == starter_of(direction) ||
+	    (starter == starter_of(!direction) && is_allowed && packet->exchange == EXCHANGE_UDP))
 		return 0;
 	if (!flow || !note_first_peer(flow, packet, direction))
 		note_further_peer(key, direction);

@@ -357,3 +357,30 @@ t.test('a datagram larger than the MTU of its link is decided once, whole', asyn
     'reassembled on the way in',
   );
 });
+
+t.test('a raw socket that was pinged hears the answer to a ping of its own', async (t) => {
+  const { inside, outside, apply, close } = makeScene(new Sandbox());
+  t.teardown(close);
+  const ports = ['icmp/echo-request'];
+  await apply({
+    raw: 'allow',
+    egress: { default: 'drop', rules: [{ action: 'allow', to: 'any', ports }] },
+    ingress: { default: 'drop', rules: [{ action: 'allow', from: 'any', ports }] },
+  });
+  const [near, far] = [
+    await inside.socket('AF_INET', 'SOCK_RAW', 'IPPROTO_ICMP'),
+    await outside.socket('AF_INET', 'SOCK_RAW', 'IPPROTO_ICMP'),
+  ];
+  await near.do('bind', [B, 0]);
+  await far.do('bind', ['127.1.2.4', 0]);
+  /** Echo request 1 of id 7, with its checksum: both ends use the same id. */
+  const request = { bytes: '\x08\0\xf7\xf7\0\x07\0\x01' };
+  const typeOfNext = async (): Promise<number | null> =>
+    (await near.do('readable', 2)) === true
+      ? ((await near.do('recv', 100)) as string).charCodeAt(20)
+      : null;
+  await far.do('sendto', request, [B, 0]);
+  t.equal(await typeOfNext(), 8, 'it is pinged');
+  await near.do('sendto', request, ['127.1.2.4', 0]);
+  t.equal(await typeOfNext(), 0, 'and answered');
+});
