@@ -111,7 +111,7 @@ function readLinks(
   generation: number,
 ): Links {
   const dead: string[] = [];
-  const byId = new Map<number, { hooks: Hook[]; outdated: Hook[] }>();
+  const byId = new Map<number, { hooks: Hook[]; outdated: Hook[]; pins: string[] }>();
   const current = new Map(HOOKS.map((hook) => [hook, programId(set, hook)]));
   const folder = join(place.pinRoot, 'links');
   for (const link of existsSync(folder) ? listLinks(folder) : []) {
@@ -121,22 +121,23 @@ function readLinks(
       dead.push(`links/${link.name}`);
       continue;
     }
-    const entry = byId.get(parsed.id) ?? { hooks: [], outdated: [] };
+    const entry = byId.get(parsed.id) ?? { hooks: [], outdated: [], pins: [] };
     entry.hooks.push(parsed.hook);
+    entry.pins.push(`links/${link.name}`);
     if (link.progId !== current.get(parsed.hook)) entry.outdated.push(parsed.hook);
     byId.set(parsed.id, entry);
   }
   const paths = new Map(cgroups.map((cgroup) => [cgroup.id, cgroup.path]));
   const inOrder = (hooks: readonly Hook[]): Hook[] => HOOKS.filter((hook) => hooks.includes(hook));
-  const attachments = [...byId].map(([id, { hooks, outdated }]) => {
+  const attachments = [...byId].flatMap(([id, { hooks, outdated, pins }]) => {
     const path = paths.get(id) ?? `#${String(id)}`;
-    return {
-      id,
-      path,
-      policy: generation === 0 ? 0 : ownerOf(set, { id, path }, generation & 1),
-      hooks: inOrder(hooks),
-      outdated: inOrder(outdated),
-    };
+    const policy = generation === 0 ? 0 : ownerOf(set, { id, path }, generation & 1);
+    // The kernel has let go of it since its links were read.
+    if (policy === null) {
+      dead.push(...pins);
+      return [];
+    }
+    return [{ id, path, policy, hooks: inOrder(hooks), outdated: inOrder(outdated) }];
   });
   return { attachments: attachments.sort(compareAttachments), dead };
 }
@@ -147,9 +148,12 @@ const UNCLEAR = -1;
 /**
  * What the packet hooks and the programs of acceleration take for the cgroup's policy.
  * One that is gone from the tree is known by its policy alone: unclear, it would be let go.
+ * null: gone altogether, because there is an entry for as long as there are links.
  */
-function ownerOf(set: LoadedSet, { id, path }: Cgroup, slot: number): number {
-  const owner = readOwner(set.maps.owners, id, slot) ?? 0;
+function ownerOf(set: LoadedSet, { id, path }: Cgroup, slot: number): number | null {
+  const entry = readOwner(set.maps.owners, id, slot);
+  if (entry === null && isLingering({ path })) return null;
+  const owner = entry ?? 0;
   if (set.acceleration === null || isLingering({ path })) return owner;
   const member = readOwner(set.acceleration.members, id, slot) ?? 0;
   return member === owner ? owner : UNCLEAR;
