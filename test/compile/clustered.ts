@@ -1,19 +1,7 @@
 // Address lists in which every way that the tables know is needed.
 
 import { mergeRanges, type AddressRanges } from '../../src/base/ranges.js';
-
-export type Random = (below: number) => number;
-
-/** xorshift32: the same numbers for the same seed. */
-export function randomFrom(seed: number): Random {
-  let state = seed | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
+import type { Random } from './prefixes.js';
 
 /** Prefixes of mixed length that crowd around a few places, as hosts and sites do. */
 export function clustered(next: Random): AddressRanges {

@@ -9,7 +9,8 @@ import { classOf } from '../../src/compile/lookup.js';
 import { readEntry, type Entry } from '../../src/compile/roots.js';
 import type { Tables } from '../../src/compile/tables.js';
 import { arbitraryPacket, arbitraryRanges } from './arbitrary.js';
-import { clustered, randomFrom } from './clustered.js';
+import { clustered } from './clustered.js';
+import { randomFrom } from './prefixes.js';
 import { cgroupPolicy, list, policyOf, ranges4, ranges6 } from './build.js';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
